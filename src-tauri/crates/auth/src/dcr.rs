@@ -1,0 +1,280 @@
+//! Dynamic client registration (RFC 7591).
+
+use http::{HeaderValue, Method, header};
+use serde_json::{Value, json};
+
+use crate::client_document::CLIENT_NAME;
+use crate::error_code::ErrorCode;
+use crate::metadata::AuthorizationServer;
+use crate::registration::{AuthMethod, Management, Reason, Registration, RegistrationKind};
+use crate::scope;
+use crate::secret::Secret;
+use crate::server_url::is_usable_endpoint;
+use crate::text;
+use crate::time::Timestamp;
+use crate::wire::{Request, Response};
+
+/// What we ask to be registered as.
+#[derive(Clone, Debug)]
+pub struct Application<'a> {
+    /// Where.
+    pub endpoint: &'a str,
+    /// The redirect URI in use, and no other.
+    pub redirect_uri: &'a str,
+    /// The scopes that will be asked for; empty to leave the choice to the server.
+    pub scopes: &'a [String],
+    /// The authentication method.
+    pub auth_method: AuthMethod,
+    /// Our version.
+    pub version: &'a str,
+}
+
+/// The method to ask for: none wherever it is allowed, else the server's first that we speak.
+/// `None` when it lists only methods that we do not speak.
+pub fn auth_method(server: &AuthorizationServer) -> Option<AuthMethod> {
+    match (&server.token_endpoint_auth_methods_supported, server.allows_public_clients()) {
+        (None, _) | (_, Some(true)) => Some(AuthMethod::None),
+        (Some(listed), _) => listed.iter().find_map(|name| AuthMethod::parse(name)),
+    }
+}
+
+/// The registration request (RFC 7591 section 3.1).
+pub fn request(application: &Application<'_>) -> Request {
+    let mut body = json!({
+        "client_name": CLIENT_NAME,
+        "redirect_uris": [application.redirect_uri],
+        "application_type": "native",
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": application.auth_method.as_str(),
+        "software_id": "dev.keyfob",
+        "software_version": application.version,
+    });
+    if !application.scopes.is_empty() {
+        body["scope"] = Value::from(scope::join(application.scopes));
+    }
+    let mut request = Request::get_json(application.endpoint);
+    request.method = Method::POST;
+    request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request.body = body.to_string().into_bytes();
+    request
+}
+
+/// Why there is no registration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrationError {
+    /// The server does not register clients from here (401, 403, 404, 405, 501).
+    #[error("it registers no clients from here (HTTP {status})")]
+    Closed {
+        /// The status.
+        status: u16,
+    },
+    /// It refused what we asked for (RFC 7591 section 3.2.2).
+    #[error("it refused the registration ({error})")]
+    Refused {
+        /// The code.
+        error: ErrorCode,
+        /// What it said about it, cleaned.
+        said: Option<String>,
+    },
+    /// Too many registrations, or it is out of order; later may do.
+    #[error("it cannot register clients now (HTTP {status})")]
+    NotNow {
+        /// The status.
+        status: u16,
+        /// `Retry-After` in seconds.
+        retry_after: Option<u64>,
+    },
+    /// The answer cannot be used.
+    #[error("its answer cannot be used: {0}")]
+    Unusable(&'static str),
+}
+
+/// Reads the answer (RFC 7591 section 3.2). The server may have changed any value: what it
+/// returned is what counts.
+///
+/// # Errors
+/// When there is no usable registration in it.
+pub fn parse(
+    response: &Response,
+    server: &AuthorizationServer,
+    asked: AuthMethod,
+    redirect_uri: &str,
+    reason: Reason,
+    now: Timestamp,
+) -> Result<Registration, RegistrationError> {
+    let body = response.json_object();
+    match response.status {
+        200 | 201 => {}
+        429 | 500 | 502..=599 => {
+            let retry_after = response.retry_after();
+            return Err(RegistrationError::NotNow { status: response.status, retry_after });
+        }
+        status => {
+            let member = |name| body.as_ref().and_then(|b| b.get(name)).and_then(Value::as_str);
+            return Err(match member("error") {
+                Some(error) if status == 400 || status == 422 => RegistrationError::Refused {
+                    error: ErrorCode::parse(error),
+                    said: member("error_description").map(text::shown),
+                },
+                _ => RegistrationError::Closed { status },
+            });
+        }
+    }
+    let body = body.ok_or(RegistrationError::Unusable("it is not JSON"))?;
+    let string = |name: &str| body.get(name).and_then(Value::as_str).filter(|s| !s.is_empty());
+    let client_id =
+        string("client_id").ok_or(RegistrationError::Unusable("it has no client_id"))?.to_owned();
+    let secret = string("client_secret").map(Secret::new);
+    let auth_method = match (string("token_endpoint_auth_method"), &secret) {
+        (Some(name), Some(_)) => match AuthMethod::parse(name) {
+            // A secret that came along although no method wants it is expected back (Figma).
+            Some(AuthMethod::None) => AuthMethod::ClientSecretPost,
+            Some(method) => method,
+            None => {
+                return Err(RegistrationError::Unusable(
+                    "its token_endpoint_auth_method is unknown",
+                ));
+            }
+        },
+        (Some(name), None) => match AuthMethod::parse(name) {
+            Some(AuthMethod::None) => AuthMethod::None,
+            _ => return Err(RegistrationError::Unusable("it wants a secret and gave none")),
+        },
+        (None, Some(_)) if asked == AuthMethod::None => AuthMethod::with_secret(server),
+        (None, Some(_)) => asked,
+        (None, None) => AuthMethod::None,
+    };
+    let returned = body.get("redirect_uris").and_then(Value::as_array);
+    if returned.is_some_and(|list| !list.iter().any(|uri| uri.as_str() == Some(redirect_uri))) {
+        return Err(RegistrationError::Unusable("it registered another redirect URI"));
+    }
+    let secret_expires_at = body
+        .get("client_secret_expires_at")
+        .and_then(Value::as_u64)
+        .filter(|seconds| *seconds > 0)
+        .map(|seconds| Timestamp(seconds.saturating_mul(1000)));
+    let management = match (string("registration_client_uri"), string("registration_access_token"))
+    {
+        (Some(uri), Some(token)) if is_usable_endpoint(uri) => {
+            Some(Management { uri: uri.to_owned(), token: Secret::new(token) })
+        }
+        _ => None,
+    };
+    Ok(Registration {
+        kind: RegistrationKind::Dcr,
+        client_id,
+        secret,
+        auth_method,
+        issuer: server.issuer.clone(),
+        redirect_uri: redirect_uri.to_owned(),
+        registered_at: now,
+        secret_expires_at,
+        reason,
+        management,
+    })
+}
+
+/// The request that deletes a registration (RFC 7592 section 2.3).
+pub fn delete(management: &Management) -> Option<Request> {
+    let mut request = Request::get_json(&management.uri);
+    request.method = Method::DELETE;
+    let bearer = format!("Bearer {}", management.token.expose());
+    let mut value = HeaderValue::from_str(&bearer).ok()?;
+    value.set_sensitive(true);
+    request.headers.insert(header::AUTHORIZATION, value);
+    Some(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use serde_json::{Value, json};
+
+    use super::{Application, RegistrationError, auth_method, parse, request};
+    use crate::error_code::ErrorCode;
+    use crate::metadata::AuthorizationServer;
+    use crate::registration::{AuthMethod, Reason, ReasonCode, Registration};
+    use crate::time::Timestamp;
+    use crate::wire::Response;
+
+    const REDIRECT: &str = "http://127.0.0.1:15393/callback";
+
+    fn server(methods: Option<&[&str]>) -> AuthorizationServer {
+        AuthorizationServer {
+            token_endpoint_auth_methods_supported: methods
+                .map(|list| list.iter().map(|m| (*m).to_owned()).collect()),
+            ..AuthorizationServer::guessed("https://a")
+        }
+    }
+
+    fn read(status: u16, body: &Value) -> Result<Registration, RegistrationError> {
+        let response =
+            Response { status, headers: HeaderMap::new(), body: body.to_string().into_bytes() };
+        let reason = Reason::new(ReasonCode::NotOffered);
+        parse(&response, &server(None), AuthMethod::None, REDIRECT, reason, Timestamp(1))
+    }
+
+    #[test]
+    fn the_request_says_what_we_are() {
+        let sent = request(&Application {
+            endpoint: "https://a/register",
+            redirect_uri: REDIRECT,
+            scopes: &[],
+            auth_method: AuthMethod::None,
+            version: "1.2.3",
+        });
+        let body: Value = serde_json::from_slice(&sent.body).expect("JSON");
+        assert_eq!(body["application_type"], "native");
+        assert_eq!(body["redirect_uris"], json!([REDIRECT]));
+        assert_eq!(body["grant_types"], json!(["authorization_code", "refresh_token"]));
+        assert!(body.get("scope").is_none());
+    }
+
+    #[test]
+    fn the_method_is_none_where_allowed_else_one_that_we_speak() {
+        assert_eq!(auth_method(&server(None)), Some(AuthMethod::None));
+        let listed = ["client_secret_post", "none"];
+        assert_eq!(auth_method(&server(Some(&listed))), Some(AuthMethod::None));
+        let listed = ["private_key_jwt", "client_secret_post"];
+        assert_eq!(auth_method(&server(Some(&listed))), Some(AuthMethod::ClientSecretPost));
+        assert_eq!(auth_method(&server(Some(&["tls_client_auth"]))), None);
+    }
+
+    #[test]
+    fn what_the_server_returned_counts() {
+        for status in [200, 201] {
+            let made = read(status, &json!({"client_id": "c"})).expect("a registration");
+            assert_eq!((made.client_id.as_str(), made.auth_method), ("c", AuthMethod::None));
+        }
+        let body = json!({"client_id": "c", "client_secret": "s", "client_secret_expires_at": 5,
+            "token_endpoint_auth_method": "client_secret_basic"});
+        let made = read(201, &body).expect("a registration");
+        assert_eq!(made.auth_method, AuthMethod::ClientSecretBasic);
+        assert_eq!(made.secret_expires_at, Some(Timestamp(5000)));
+        let body = json!({"client_id": "c", "client_secret": "s",
+            "token_endpoint_auth_method": "none", "client_secret_expires_at": 0});
+        let made = read(201, &body).expect("a registration");
+        assert_eq!(made.auth_method, AuthMethod::ClientSecretPost);
+        assert_eq!(made.secret_expires_at, None);
+    }
+
+    #[test]
+    fn a_registration_for_another_redirect_uri_is_useless() {
+        let body = json!({"client_id": "c", "redirect_uris": ["https://elsewhere"]});
+        assert!(matches!(read(201, &body), Err(RegistrationError::Unusable(_))));
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        assert!(matches!(read(403, &json!("Forbidden")), Err(RegistrationError::Closed { .. })));
+        assert!(matches!(read(404, &json!({})), Err(RegistrationError::Closed { status: 404 })));
+        assert!(matches!(read(429, &json!({})), Err(RegistrationError::NotNow { .. })));
+        let refused = read(400, &json!({"error": "invalid_redirect_uri"}));
+        assert!(matches!(
+            refused,
+            Err(RegistrationError::Refused { error: ErrorCode::InvalidRedirectUri, .. })
+        ));
+        assert!(matches!(read(201, &json!("x")), Err(RegistrationError::Unusable(_))));
+    }
+}

@@ -1,0 +1,176 @@
+//! One try with one registration: from preflight or push to the browser, and the way down from it.
+
+use super::in_browser::InBrowser;
+use super::ladder::{self, DocumentTried, Tried};
+use super::preflighting::Preflighting;
+use super::pushing::Pushing;
+use super::{Input, Memo, Run, SignInError, Site, Turn, failed};
+use crate::authorize::{AuthorizationRequest, Binding};
+use crate::error_code::ErrorCode;
+use crate::registration::{Refusal, Registration, RegistrationKind};
+use crate::scope::{self, OFFLINE_ACCESS, Wishes};
+use crate::trace::{Step, TraceStep};
+
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) site: Site,
+    pub(super) registration: Registration,
+    pub(super) tried: Tried,
+    /// The registration was made in an earlier sign-in.
+    pub(super) is_reused: bool,
+    pub(super) scopes: Vec<String>,
+    pub(super) resource: Option<String>,
+}
+
+impl Attempt {
+    /// Sets out. CIMD is tried out first where this issuer has never accepted our document, and
+    /// DCR where it has to show whether a refusal was about CIMD.
+    pub(super) fn begin(
+        site: Site,
+        registration: Registration,
+        tried: Tried,
+        is_reused: bool,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let scopes = scopes(&site, &tried, run);
+        let resource = resource(&site, &tried, run);
+        let attempt = Self { site, registration, tried, is_reused, scopes, resource };
+        let server = &attempt.site.server;
+        if server.require_pushed_authorization_requests {
+            return Pushing::enter(attempt, run, input);
+        }
+        let is_untried = !run.plan.accepted_by.contains(&server.issuer);
+        let is_suspicion = matches!(attempt.tried.document, DocumentTried::Suspected { .. });
+        match attempt.registration.kind {
+            RegistrationKind::Cimd if is_untried => Preflighting::enter(attempt, input),
+            RegistrationKind::Dcr if is_suspicion => Preflighting::enter(attempt, input),
+            RegistrationKind::Cimd | RegistrationKind::Dcr | RegistrationKind::PreRegistered => {
+                InBrowser::enter(attempt, run, input)
+            }
+        }
+    }
+
+    /// The same registration again, with what was learnt.
+    pub(super) fn again(self, tried: Tried, run: &mut Run, input: &Input<'_>) -> Turn {
+        let scopes = scopes(&self.site, &tried, run);
+        let resource = resource(&self.site, &tried, run);
+        let attempt = Self { tried, scopes, resource, ..self };
+        if attempt.site.server.require_pushed_authorization_requests {
+            return Pushing::enter(attempt, run, input);
+        }
+        InBrowser::enter(attempt, run, input)
+    }
+
+    pub(super) fn request<'a>(&'a self, binding: &'a Binding) -> AuthorizationRequest<'a> {
+        AuthorizationRequest {
+            server: &self.site.server,
+            registration: &self.registration,
+            scopes: &self.scopes,
+            resource: self.resource.as_deref(),
+            binding,
+        }
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.site.server.issuer
+    }
+
+    /// An error of the authorization, push or token endpoint: the next rung, another try without
+    /// what was refused, or the end.
+    pub(super) fn refused(
+        self,
+        error: ErrorCode,
+        otherwise: impl FnOnce(String) -> SignInError,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        if error.refuses_client() {
+            return self.step_down(error, run, input);
+        }
+        let mut tried = self.tried.clone();
+        if error == ErrorCode::InvalidTarget && self.resource.is_some() {
+            tried.without_resource = true;
+            run.memos.push(Memo::ResourceRefused(self.issuer().to_owned()));
+            run.trace.push(
+                TraceStep::new(input.now, Step::Registration, "invalid_target")
+                    .target(self.issuer())
+                    .decision("once more, without a resource indicator")
+                    .reason("the server refuses it; this departs from the MCP specification")
+                    .warn(),
+            );
+            return self.again(tried, run, input);
+        }
+        let asks_offline = self.scopes.iter().any(|scope| scope == OFFLINE_ACCESS);
+        let is_users = run.plan.scopes.iter().any(|scope| scope == OFFLINE_ACCESS);
+        if error == ErrorCode::InvalidScope && asks_offline && !is_users {
+            tried.without_offline_access = true;
+            run.trace.push(
+                TraceStep::new(input.now, Step::Registration, "invalid_scope")
+                    .target(self.issuer())
+                    .decision("once more, without offline_access")
+                    .warn(),
+            );
+            return self.again(tried, run, input);
+        }
+        failed(otherwise(self.issuer().to_owned()))
+    }
+
+    fn step_down(mut self, error: ErrorCode, run: &mut Run, input: &Input<'_>) -> Turn {
+        let issuer = self.issuer().to_owned();
+        let line =
+            TraceStep::new(input.now, Step::Registration, error.to_string()).target(&issuer).warn();
+        match self.registration.kind {
+            RegistrationKind::Cimd => {
+                run.trace.push(line.decision("next way: DCR").reason("the server refused CIMD"));
+                self.remember_refusal(error.as_str(), run, input);
+                self.tried.document = DocumentTried::Refused { said: error.to_string() };
+                ladder::climb(self.site, self.tried, run, input)
+            }
+            RegistrationKind::Dcr if self.is_reused => {
+                run.trace.push(
+                    line.decision("registering anew").reason("the server no longer knows Keyfob"),
+                );
+                let client_id = self.registration.client_id;
+                run.memos.push(Memo::RegistrationGone { issuer, client_id });
+                self.tried.registration_gone = true;
+                ladder::climb(self.site, self.tried, run, input)
+            }
+            kind @ (RegistrationKind::Dcr | RegistrationKind::PreRegistered) => {
+                run.trace.push(line);
+                failed(SignInError::ClientRefused { issuer, kind, error })
+            }
+        }
+    }
+
+    pub(super) fn remember_refusal(&self, said: &str, run: &mut Run, input: &Input<'_>) {
+        if let Some(document) = &run.plan.document {
+            run.memos.push(Memo::DocumentRefused(Refusal {
+                issuer: self.issuer().to_owned(),
+                document: document.as_str().to_owned(),
+                at: input.now,
+                said: said.to_owned(),
+            }));
+        }
+    }
+}
+
+/// The scopes that this site is asked for.
+pub(super) fn scopes(site: &Site, tried: &Tried, run: &Run) -> Vec<String> {
+    scope::choose(&Wishes {
+        configured: &run.plan.scopes,
+        challenged: site.ground.challenge.as_ref().and_then(|c| c.scope.as_deref()),
+        supported: site.ground.resource.as_ref().and_then(|r| r.scopes_supported.as_deref()),
+        had: &run.plan.had_scopes,
+        offline_access: site.server.lists_scope(OFFLINE_ACCESS) && !tried.without_offline_access,
+    })
+}
+
+/// The resource indicator: the metadata's own string, else the server's canonical URL.
+fn resource(site: &Site, tried: &Tried, run: &Run) -> Option<String> {
+    if tried.without_resource || run.plan.without_resource_at.contains(&site.server.issuer) {
+        return None;
+    }
+    let named = site.ground.resource.as_ref().map(|r| r.resource.clone());
+    Some(named.unwrap_or_else(|| run.plan.server.as_str().to_owned()))
+}

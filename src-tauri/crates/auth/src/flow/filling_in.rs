@@ -1,0 +1,73 @@
+//! Reading the other form's document of the same issuer, where the first lacks something. It may
+//! fill gaps; it never overrides, and its failure never fails the sign-in.
+
+use std::collections::VecDeque;
+
+use super::finding_server::describe;
+use super::{Input, Next, Run, Site, State, Turn, ladder};
+use crate::metadata::{AuthorizationServer, IssuerSource};
+use crate::time::Timestamp;
+use crate::trace::{Step, TraceStep};
+use crate::well_known::MetadataForm;
+use crate::wire::{NoAnswer, Request, Response};
+
+#[derive(Debug)]
+pub(super) struct FillingIn {
+    site: Site,
+    url: String,
+    rest: VecDeque<(MetadataForm, String)>,
+    started: Timestamp,
+}
+
+impl FillingIn {
+    pub(super) fn enter(
+        site: Site,
+        mut rest: VecDeque<(MetadataForm, String)>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        if !site.server.lacks_something() {
+            return ladder::climb(site, Default::default(), run, input);
+        }
+        let Some((_, url)) = rest.pop_front() else {
+            return ladder::climb(site, Default::default(), run, input);
+        };
+        let request = Request::get_json(&url);
+        (State::FillingIn(Self { site, url, rest, started: input.now }), Next::Fetch(request))
+    }
+
+    pub(super) fn on(
+        mut self,
+        answer: Result<Response, NoAnswer>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let line = |result: String| {
+            TraceStep::new(input.now, Step::ServerMetadata, result)
+                .target(&self.url)
+                .since(self.started)
+        };
+        let parsed = match &answer {
+            Ok(response) => AuthorizationServer::parse(
+                response,
+                &self.site.server.issuer,
+                IssuerSource::Resource,
+            )
+            .map_err(|cause| format!("HTTP {}: {cause}", response.status)),
+            Err(cause) => Err(cause.to_string()),
+        };
+        match parsed {
+            Ok(other) => {
+                self.site.server.fill_from(other);
+                let all = describe(&self.site.server);
+                run.trace
+                    .push(line("found".to_owned()).decision(all).reason("both documents together"));
+                ladder::climb(self.site, Default::default(), run, input)
+            }
+            Err(why) => {
+                run.trace.push(line(why).decision("left aside"));
+                Self::enter(self.site, self.rest, run, input)
+            }
+        }
+    }
+}

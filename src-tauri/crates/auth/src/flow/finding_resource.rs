@@ -1,0 +1,111 @@
+//! Looking for protected resource metadata (RFC 9728), in order.
+
+use super::finding_server::FindingServer;
+use super::{
+    Ground, Input, Next, Run, SignInError, State, Turn, failed, is_not_here, out_of_order,
+    unreachable,
+};
+use crate::challenge::Challenge;
+use crate::metadata::{BadMetadata, ProtectedResource};
+use crate::server_url::is_usable_endpoint;
+use crate::text;
+use crate::time::Timestamp;
+use crate::trace::{Step, TraceStep};
+use crate::well_known::{ResourceRoute, protected_resource};
+use crate::wire::{NoAnswer, Request, Response};
+
+#[derive(Debug)]
+pub(super) struct FindingResource {
+    challenge: Option<Challenge>,
+    route: ResourceRoute,
+    url: String,
+    rest: Vec<(ResourceRoute, String)>,
+    started: Timestamp,
+}
+
+impl FindingResource {
+    pub(super) fn enter(challenge: Option<Challenge>, run: &mut Run, input: &Input<'_>) -> Turn {
+        let named = challenge.as_ref().and_then(|c| c.resource_metadata.as_deref());
+        if let Some(unusable) = named.filter(|url| !is_usable_endpoint(url)) {
+            run.trace.push(
+                TraceStep::new(input.now, Step::ResourceMetadata, "not asked")
+                    .target(unusable)
+                    .reason("only https is used")
+                    .warn(),
+            );
+        }
+        let named = named.filter(|url| is_usable_endpoint(url));
+        let mut places = protected_resource(&run.plan.server, named);
+        places.reverse();
+        Self::ask_next(challenge, places, run, input)
+    }
+
+    /// `places` is in reverse order.
+    fn ask_next(
+        challenge: Option<Challenge>,
+        mut places: Vec<(ResourceRoute, String)>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let Some((route, url)) = places.pop() else {
+            return FindingServer::enter(Ground { challenge, resource: None }, run, input);
+        };
+        let request = Request::get_json(&url);
+        let state = Self { challenge, route, url, rest: places, started: input.now };
+        (State::FindingResource(state), Next::Fetch(request))
+    }
+
+    pub(super) fn on(
+        self,
+        answer: Result<Response, NoAnswer>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let line = |result: String| {
+            TraceStep::new(input.now, Step::ResourceMetadata, result)
+                .target(&self.url)
+                .since(self.started)
+        };
+        let response = match answer {
+            Ok(response) => response,
+            Err(cause) => {
+                run.trace.push(line(cause.to_string()).warn());
+                return failed(unreachable(&self.url, cause));
+            }
+        };
+        if is_not_here(response.status) {
+            run.trace.push(line(format!("HTTP {}", response.status)).decision("not here"));
+            return Self::ask_next(self.challenge, self.rest, run, input);
+        }
+        if response.status != 200 && !(300..400).contains(&response.status) {
+            run.trace.push(line(format!("HTTP {}", response.status)).warn());
+            return failed(out_of_order(&self.url, &response));
+        }
+        match ProtectedResource::parse(&response, self.route, &run.plan.server) {
+            Ok(resource) => {
+                let named = resource.authorization_servers.join(", ");
+                let mut found = line("found".to_owned()).decision(match named.as_str() {
+                    "" => "it names no sign-in service".to_owned(),
+                    named => format!("sign-in service: {}", text::shown(named)),
+                });
+                if !resource.is_exact {
+                    found = found.reason(format!(
+                        "it is about {}, which covers this server without being its exact name",
+                        text::without_query(&resource.resource)
+                    ));
+                }
+                run.trace.push(found);
+                let ground = Ground { challenge: self.challenge, resource: Some(resource) };
+                FindingServer::enter(ground, run, input)
+            }
+            Err(BadMetadata::NotMetadata) => {
+                run.trace.push(line("no metadata document".to_owned()).decision("not here"));
+                Self::ask_next(self.challenge, self.rest, run, input)
+            }
+            Err(cause) => {
+                run.trace.push(line(cause.to_string()).decision("not used").warn());
+                failed(SignInError::Metadata { url: text::without_query(&self.url), cause })
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Looking for the authorization server's metadata (RFC 8414, OpenID Connect Discovery), in order.
+
+use std::collections::VecDeque;
+
+use super::filling_in::FillingIn;
+use super::{
+    Ground, Input, Next, Run, SignInError, Site, State, Turn, failed, is_not_here, ladder,
+    out_of_order, unreachable,
+};
+use crate::metadata::{AuthorizationServer, BadMetadata, IssuerSource};
+use crate::server_url::is_usable_endpoint;
+use crate::text;
+use crate::time::Timestamp;
+use crate::trace::{Step, TraceStep};
+use crate::well_known::{MetadataForm, authorization_server};
+use crate::wire::{NoAnswer, Request, Response};
+
+#[derive(Debug)]
+pub(super) struct FindingServer {
+    ground: Ground,
+    issuer: Candidate,
+    url: String,
+    rest: VecDeque<(MetadataForm, String)>,
+    others: VecDeque<Candidate>,
+    first_failure: Option<SignInError>,
+    started: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct Candidate {
+    issuer: String,
+    source: IssuerSource,
+}
+
+impl FindingServer {
+    pub(super) fn enter(ground: Ground, run: &mut Run, input: &Input<'_>) -> Turn {
+        let candidates = candidates(&ground, run, input);
+        Self::try_next(ground, candidates, None, run, input)
+    }
+
+    fn try_next(
+        ground: Ground,
+        mut candidates: VecDeque<Candidate>,
+        first_failure: Option<SignInError>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let Some(issuer) = candidates.pop_front() else {
+            return failed(first_failure.unwrap_or(SignInError::NoAuthorizationServer));
+        };
+        let mut places: VecDeque<_> = authorization_server(&issuer.issuer).into();
+        // An issuer has at least two locations.
+        let Some((_, url)) = places.pop_front() else {
+            return failed(first_failure.unwrap_or(SignInError::NoAuthorizationServer));
+        };
+        if issuer.source == IssuerSource::Origin {
+            run.trace.push(
+                TraceStep::new(input.now, Step::ServerMetadata, "old-style sign-in")
+                    .target(&issuer.issuer)
+                    .reason("the server names no sign-in service, so it is asked itself")
+                    .info(),
+            );
+        }
+        let request = Request::get_json(&url);
+        let state = Self {
+            ground,
+            issuer,
+            url,
+            rest: places,
+            others: candidates,
+            first_failure,
+            started: input.now,
+        };
+        (State::FindingServer(state), Next::Fetch(request))
+    }
+
+    pub(super) fn on(
+        mut self,
+        answer: Result<Response, NoAnswer>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let line = |result: String| {
+            TraceStep::new(input.now, Step::ServerMetadata, result)
+                .target(&self.url)
+                .since(self.started)
+        };
+        let response = match answer {
+            Ok(response) => response,
+            Err(cause) => {
+                run.trace.push(line(cause.to_string()).warn());
+                let error = unreachable(&self.url, cause);
+                return self.give_up(error, run, input);
+            }
+        };
+        let status = response.status;
+        let parsed = AuthorizationServer::parse(&response, &self.issuer.issuer, self.issuer.source);
+        let is_elsewhere = is_not_here(status)
+            || (matches!(status, 200 | 300..400) && parsed == Err(BadMetadata::NotMetadata));
+        if is_elsewhere {
+            run.trace.push(line(format!("HTTP {status}")).decision("not here"));
+            if let Some((_, url)) = self.rest.pop_front() {
+                let request = Request::get_json(&url);
+                let state = Self { url, started: input.now, ..self };
+                return (State::FindingServer(state), Next::Fetch(request));
+            }
+            return self.nowhere(run, input);
+        }
+        if status != 200 {
+            run.trace.push(line(format!("HTTP {status}")).warn());
+            let error = out_of_order(&self.url, &response);
+            return self.give_up(error, run, input);
+        }
+        match parsed {
+            Ok(server) => {
+                run.trace.push(line("found".to_owned()).decision(describe(&server)));
+                let other_form =
+                    self.rest.into_iter().filter(|(form, _)| *form == MetadataForm::OpenId);
+                let is_first = self.url.contains("/.well-known/oauth-authorization-server");
+                let rest = if is_first { other_form.collect() } else { VecDeque::new() };
+                FillingIn::enter(Site { ground: self.ground, server }, rest, run, input)
+            }
+            Err(cause) => {
+                run.trace.push(line(cause.to_string()).decision("not used").warn());
+                let url = text::without_query(&self.url);
+                self.give_up(SignInError::Metadata { url, cause }, run, input)
+            }
+        }
+    }
+
+    /// No location has a document.
+    fn nowhere(self, run: &mut Run, input: &Input<'_>) -> Turn {
+        if self.issuer.source == IssuerSource::Origin && run.plan.allow_guessed_endpoints {
+            run.trace.push(
+                TraceStep::new(input.now, Step::ServerMetadata, "none")
+                    .target(&self.issuer.issuer)
+                    .decision("endpoints are guessed")
+                    .reason("old-style sign-in is allowed for this server")
+                    .info(),
+            );
+            let server = AuthorizationServer::guessed(&self.issuer.issuer);
+            return ladder::climb(
+                Site { ground: self.ground, server },
+                Default::default(),
+                run,
+                input,
+            );
+        }
+        let error = match self.issuer.source {
+            IssuerSource::Origin => SignInError::NoAuthorizationServer,
+            IssuerSource::Configured | IssuerSource::Resource | IssuerSource::Realm => {
+                SignInError::Metadata {
+                    url: text::without_query(&self.issuer.issuer),
+                    cause: BadMetadata::NotMetadata,
+                }
+            }
+        };
+        self.give_up(error, run, input)
+    }
+
+    /// Goes on to the next candidate. What cannot be told must not slide into old-style sign-in.
+    fn give_up(self, error: SignInError, run: &mut Run, input: &Input<'_>) -> Turn {
+        let cannot_tell =
+            matches!(error, SignInError::Unreachable { .. } | SignInError::OutOfOrder { .. });
+        let next_is_origin = self.others.front().is_some_and(|c| c.source == IssuerSource::Origin);
+        let first_failure = Some(self.first_failure.unwrap_or(error));
+        let others = if cannot_tell && next_is_origin { VecDeque::new() } else { self.others };
+        Self::try_next(self.ground, others, first_failure, run, input)
+    }
+}
+
+/// Whom to ask, in order: the issuer from the configuration; those of the resource metadata, the
+/// ones that we hold a registration with first; the realm; the server's own origin.
+fn candidates(ground: &Ground, run: &mut Run, input: &Input<'_>) -> VecDeque<Candidate> {
+    if let Some(issuer) = run.plan.issuer.clone() {
+        return [Candidate { issuer, source: IssuerSource::Configured }].into();
+    }
+    let named = ground.resource.iter().flat_map(|r| &r.authorization_servers);
+    let (usable, unusable): (Vec<_>, Vec<_>) =
+        named.cloned().partition(|issuer| is_usable_endpoint(issuer));
+    for issuer in unusable {
+        run.trace.push(
+            TraceStep::new(input.now, Step::ServerMetadata, "not asked")
+                .target(&issuer)
+                .reason("only https is used")
+                .warn(),
+        );
+    }
+    if !usable.is_empty() {
+        let is_held = |issuer: &String| run.plan.registrations.iter().any(|r| r.issuer == *issuer);
+        let (held, new): (Vec<_>, Vec<_>) = usable.into_iter().partition(is_held);
+        let source = IssuerSource::Resource;
+        return held.into_iter().chain(new).map(|issuer| Candidate { issuer, source }).collect();
+    }
+    let realm = ground.challenge.as_ref().and_then(|c| c.realm.clone());
+    let realm = realm.filter(|realm| is_usable_endpoint(realm) && !realm.contains('?'));
+    let realm = realm.map(|issuer| Candidate { issuer, source: IssuerSource::Realm });
+    let origin = run.plan.server.origin().to_owned();
+    let origin = Candidate { issuer: origin, source: IssuerSource::Origin };
+    realm.into_iter().chain([origin]).collect()
+}
+
+pub(super) fn describe(server: &AuthorizationServer) -> String {
+    let cimd = if server.client_id_metadata_document_supported { "CIMD" } else { "no CIMD" };
+    let dcr = if server.registration_endpoint.is_some() { "DCR" } else { "no DCR" };
+    format!("it offers {cimd}, {dcr}")
+}

@@ -1,0 +1,124 @@
+//! Waiting for the person to come back from the browser.
+
+use super::attempt::Attempt;
+use super::exchanging::Exchanging;
+use super::ladder::{self, DocumentTried};
+use super::{Event, Input, Next, Run, SignInError, State, Turn, Visit, failed};
+use crate::authorize::{AuthorizationResponse, BadIssuer, Binding, check_issuer};
+use crate::error_code::ErrorCode;
+use crate::registration::RegistrationKind;
+use crate::scope;
+use crate::secret::Secret;
+use crate::server_url::is_usable_endpoint;
+use crate::text;
+use crate::time::Timestamp;
+use crate::trace::{Step, TraceStep};
+
+pub(super) struct InBrowser {
+    attempt: Attempt,
+    binding: Binding,
+    started: Timestamp,
+}
+
+impl std::fmt::Debug for InBrowser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("InBrowser").field(&self.attempt).finish()
+    }
+}
+
+impl InBrowser {
+    pub(super) fn enter(attempt: Attempt, run: &mut Run, input: &Input<'_>) -> Turn {
+        let binding = Binding::new(input.entropy);
+        let url = attempt.request(&binding).url();
+        Self::enter_with(attempt, binding, url, run, input)
+    }
+
+    pub(super) fn enter_with(
+        attempt: Attempt,
+        binding: Binding,
+        url: Option<String>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let Some(url) = url.filter(|url| is_usable_endpoint(url)) else {
+            let issuer = attempt.issuer().to_owned();
+            return failed(SignInError::UnsafeLink { issuer });
+        };
+        run.trace.push(TraceStep::new(input.now, Step::Browser, "waiting").target(&url).decision(
+            match attempt.scopes.as_slice() {
+                [] => "asking for the server's usual access".to_owned(),
+                scopes => format!("asking for {}", text::shown(&scope::join(scopes))),
+            },
+        ));
+        let visit = Visit { url: Secret::new(url), state: binding.state.clone() };
+        (State::InBrowser(Self { attempt, binding, started: input.now }), Next::Browse(visit))
+    }
+
+    pub(super) fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    pub(super) fn on(self, event: Event, run: &mut Run, input: &Input<'_>) -> Turn {
+        match event {
+            Event::Callback(response) if response.state == self.binding.state => {
+                self.came_back(response, run, input)
+            }
+            Event::BrowserFailed(cause) => {
+                run.trace.push(TraceStep::new(input.now, Step::Browser, cause.clone()).warn());
+                failed(SignInError::Browser { cause })
+            }
+            Event::TryAnotherWay => self.try_another_way(run, input),
+            Event::TimedOut => failed(SignInError::TimedOut),
+            Event::Cancelled => failed(SignInError::Cancelled),
+            // An answer with another state is not ours: whoever can reach the port could send it.
+            Event::Callback(_) | Event::Answer(_) => (State::InBrowser(self), Next::Wait),
+        }
+    }
+
+    fn came_back(self, response: AuthorizationResponse, run: &mut Run, input: &Input<'_>) -> Turn {
+        let started = self.started;
+        let line =
+            |result: String| TraceStep::new(input.now, Step::Callback, result).since(started);
+        if let Err(cause) = check_issuer(response.iss.as_deref(), &self.attempt.site.server) {
+            let said = match cause {
+                BadIssuer::Missing => "the answer does not name its sender",
+                BadIssuer::Other => "the answer names another sender",
+            };
+            run.trace.push(line(said.to_owned()).decision("rejected").warn());
+            return failed(SignInError::Issuer(cause));
+        }
+        match response.outcome {
+            Ok(code) => {
+                run.trace.push(line("approved".to_owned()));
+                Exchanging::enter(self.attempt, &code, &self.binding, input)
+            }
+            Err(error) => {
+                run.trace.push(line(error.to_string()).warn());
+                let otherwise = |issuer| match &error {
+                    ErrorCode::AccessDenied => SignInError::Denied,
+                    error => SignInError::Refused { issuer, error: error.clone() },
+                };
+                self.attempt.refused(error.clone(), otherwise, run, input)
+            }
+        }
+    }
+
+    fn try_another_way(self, run: &mut Run, input: &Input<'_>) -> Turn {
+        let Attempt { site, registration, mut tried, .. } = self.attempt;
+        run.trace.push(
+            TraceStep::new(input.now, Step::Browser, "left")
+                .decision("next way")
+                .reason("you asked for another way"),
+        );
+        match registration.kind {
+            RegistrationKind::Cimd => {
+                tried.document = DocumentTried::Left;
+                ladder::climb(site, tried, run, input)
+            }
+            RegistrationKind::Dcr | RegistrationKind::PreRegistered => {
+                let issuer = site.server.issuer;
+                failed(SignInError::NoRegistrationRoute { issuer, refused: None })
+            }
+        }
+    }
+}

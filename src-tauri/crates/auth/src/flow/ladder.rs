@@ -1,0 +1,171 @@
+//! The registration ladder: the one place that decides how we are known.
+
+use super::attempt::Attempt;
+use super::registering::Registering;
+use super::{Input, Run, SignInError, Site, Turn, failed};
+use crate::client_document::{ClientDocumentUrl, Listing, listing};
+use crate::registration::{AuthMethod, Reason, ReasonCode, Registration, RegistrationKind};
+use crate::trace::{Step, TraceStep};
+
+/// What this sign-in has tried so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tried {
+    /// What became of our document.
+    pub(super) document: DocumentTried,
+    /// A stored registration turned out to be gone.
+    pub(super) registration_gone: bool,
+    /// The resource indicator was refused.
+    pub(super) without_resource: bool,
+    /// `offline_access` was refused.
+    pub(super) without_offline_access: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum DocumentTried {
+    #[default]
+    No,
+    /// The preflight was refused; whether that is about CIMD shows when DCR is accepted.
+    Suspected { said: String, status: u16 },
+    /// Refused by a typed error.
+    Refused { said: String },
+    /// The person asked for another way.
+    Left,
+}
+
+/// The rung to stand on.
+enum Rung {
+    Own(Registration),
+    Document(Registration),
+    Dynamic(Reason),
+}
+
+/// Takes the highest rung that is left.
+pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) -> Turn {
+    let server = &site.server;
+    if !server.is_guessed && !server.supports_s256() {
+        let allowed = run.plan.allow_unadvertised_pkce;
+        let line = TraceStep::new(input.now, Step::ServerMetadata, "S256 is not advertised")
+            .target(&server.issuer)
+            .decision(if allowed { "going on, as set for this server" } else { "stopped" });
+        run.trace.push(line.warn());
+        if !allowed {
+            return failed(SignInError::PkceUnsupported { issuer: server.issuer.clone() });
+        }
+    }
+    match choose(&site, &tried, run, input) {
+        Rung::Own(registration) | Rung::Document(registration) => {
+            run.trace.push(
+                TraceStep::new(input.now, Step::Registration, registration.kind.as_str())
+                    .target(&site.server.issuer)
+                    .decision(format!("client id {}", registration.client_id))
+                    .reason(match registration.kind {
+                        RegistrationKind::Cimd => "the server offers CIMD",
+                        RegistrationKind::PreRegistered | RegistrationKind::Dcr => {
+                            "your own client"
+                        }
+                    }),
+            );
+            Attempt::begin(site, registration, tried, false, run, input)
+        }
+        Rung::Dynamic(reason) => dynamic(site, reason, tried, run, input),
+    }
+}
+
+fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Rung {
+    let server = &site.server;
+    let registration = |kind, client_id: &str, reason| Registration {
+        kind,
+        client_id: client_id.to_owned(),
+        secret: None,
+        auth_method: AuthMethod::None,
+        issuer: server.issuer.clone(),
+        redirect_uri: run.plan.redirect_uri.clone(),
+        registered_at: input.now,
+        secret_expires_at: None,
+        reason,
+        management: None,
+    };
+    if let Some(own) = &run.plan.own_client {
+        let reason = Reason::new(ReasonCode::OwnClient);
+        let mut own_registration =
+            registration(RegistrationKind::PreRegistered, &own.client_id, reason);
+        if let Some(secret) = own.secret.clone().filter(|s| !s.is_empty()) {
+            own_registration.auth_method = AuthMethod::with_secret(server);
+            own_registration.secret = Some(secret);
+        }
+        return Rung::Own(own_registration);
+    }
+    match document(site, tried, run, input) {
+        Ok(url) => {
+            let reason = Reason::new(ReasonCode::OfferedAndAccepted);
+            Rung::Document(registration(RegistrationKind::Cimd, url.as_str(), reason))
+        }
+        Err(reason) => Rung::Dynamic(reason),
+    }
+}
+
+/// Whether our document is used, or the reason why not.
+fn document<'a>(
+    site: &Site,
+    tried: &Tried,
+    run: &'a Run,
+    input: &Input<'_>,
+) -> Result<&'a ClientDocumentUrl, Reason> {
+    let server = &site.server;
+    if !server.client_id_metadata_document_supported {
+        return Err(Reason::new(ReasonCode::NotOffered));
+    }
+    let Some(url) = run.plan.document.as_ref() else {
+        return Err(Reason::new(ReasonCode::NoDocument));
+    };
+    if listing(&run.plan.redirect_uri) == Listing::Absent {
+        return Err(Reason::new(ReasonCode::NoDocument));
+    }
+    match &tried.document {
+        DocumentTried::No => {}
+        DocumentTried::Suspected { said, .. } | DocumentTried::Refused { said } => {
+            return Err(Reason::refused(said));
+        }
+        DocumentTried::Left => return Err(Reason::refused("its page showed an error")),
+    }
+    let remembered =
+        run.plan.refusals.iter().find(|r| r.holds(&server.issuer, url.as_str(), input.now));
+    if let Some(refusal) = remembered {
+        return Err(Reason::refused(&refusal.said));
+    }
+    // Tried all the same where there is nothing else to try.
+    if server.allows_public_clients() == Some(false) && server.registration_endpoint.is_some() {
+        return Err(Reason::new(ReasonCode::NoPublicClients));
+    }
+    Ok(url)
+}
+
+/// The third rung: a live registration again, or a new one.
+fn dynamic(site: Site, reason: Reason, tried: Tried, run: &mut Run, input: &Input<'_>) -> Turn {
+    let issuer = &site.server.issuer;
+    let line = |result: &str| {
+        TraceStep::new(input.now, Step::Registration, result)
+            .target(&site.server.issuer)
+            .reason(reason.text.clone())
+    };
+    let live = run.plan.registrations.iter().find(|r| {
+        !tried.registration_gone
+            && r.kind == RegistrationKind::Dcr
+            && r.is_good_for(issuer, &run.plan.redirect_uri, input.now)
+    });
+    if let Some(live) = live {
+        let registration = Registration { reason: reason.clone(), ..live.clone() };
+        let decision = format!("client id {}, registered before", registration.client_id);
+        run.trace.push(line("dcr").decision(decision));
+        return Attempt::begin(site, registration, tried, true, run, input);
+    }
+    if site.server.registration_endpoint.is_none() {
+        run.trace.push(line("no way left").decision("a client of your own is needed").warn());
+        let refused = match tried.document {
+            DocumentTried::Suspected { said, .. } | DocumentTried::Refused { said } => Some(said),
+            DocumentTried::No | DocumentTried::Left => None,
+        };
+        return failed(SignInError::NoRegistrationRoute { issuer: issuer.clone(), refused });
+    }
+    Registering::enter(site, reason, tried, run, input)
+}

@@ -1,0 +1,125 @@
+//! Trying the authorization endpoint before the browser does: a conforming server shows an error
+//! page to a client that it refuses and never redirects (RFC 6749 section 4.1.2.1), so nobody
+//! would ever tell us.
+
+use super::attempt::Attempt;
+use super::in_browser::InBrowser;
+use super::ladder::{self, DocumentTried};
+use super::{Input, Next, Run, SignInError, State, Turn, failed};
+use crate::authorize::{AuthorizationResponse, Binding};
+use crate::registration::RegistrationKind;
+use crate::time::Timestamp;
+use crate::trace::{Step, TraceStep};
+use crate::wire::{NoAnswer, Request, Response};
+
+#[derive(Debug)]
+pub(super) struct Preflighting {
+    attempt: Attempt,
+    started: Timestamp,
+}
+
+enum Verdict {
+    Accepted,
+    /// By a typed error in a redirect to us.
+    RefusedClient(crate::error_code::ErrorCode),
+    /// By anything else.
+    Refused,
+}
+
+impl Preflighting {
+    pub(super) fn enter(attempt: Attempt, input: &Input<'_>) -> Turn {
+        // Its state and verifier are its own: the browser gets a fresh pair.
+        let binding = Binding::new(input.entropy);
+        let Some(url) = attempt.request(&binding).url() else {
+            let issuer = attempt.issuer().to_owned();
+            return failed(SignInError::UnsafeLink { issuer });
+        };
+        let request = Request::get(url, "text/html,application/xhtml+xml,*/*;q=0.8");
+        (State::Preflighting(Self { attempt, started: input.now }), Next::Fetch(request))
+    }
+
+    pub(super) fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    pub(super) fn on(
+        self,
+        answer: Result<Response, NoAnswer>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let Self { mut attempt, started } = self;
+        let endpoint = attempt.site.server.authorization_endpoint.clone();
+        let line = |result: String| {
+            TraceStep::new(input.now, Step::Preflight, result).target(&endpoint).since(started)
+        };
+        let response = match answer {
+            Ok(response) => response,
+            Err(cause) => {
+                run.trace.push(line(cause.to_string()).decision("the browser will tell").warn());
+                return InBrowser::enter(attempt, run, input);
+            }
+        };
+        let result = format!("HTTP {}", response.status);
+        match (judge(&response, &attempt.registration.redirect_uri), attempt.registration.kind) {
+            (Verdict::Accepted, RegistrationKind::Cimd | RegistrationKind::PreRegistered) => {
+                run.trace.push(line(result).decision("the client id is accepted"));
+                InBrowser::enter(attempt, run, input)
+            }
+            (Verdict::Accepted, RegistrationKind::Dcr) => {
+                if let DocumentTried::Suspected { said, .. } = attempt.tried.document.clone() {
+                    let reason = "the same request with a registered client is accepted";
+                    run.trace.push(line(result).decision("CIMD was refused").reason(reason).warn());
+                    attempt.remember_refusal(&said, run, input);
+                    attempt.tried.document = DocumentTried::Refused { said };
+                }
+                InBrowser::enter(attempt, run, input)
+            }
+            (Verdict::RefusedClient(error), _) => {
+                run.trace.push(line(result).decision("the client is refused").warn());
+                let issuer = |issuer| SignInError::Refused { issuer, error: error.clone() };
+                attempt.refused(error.clone(), issuer, run, input)
+            }
+            (Verdict::Refused, RegistrationKind::Cimd | RegistrationKind::PreRegistered) => {
+                let status = response.status;
+                let can_register = attempt.site.server.registration_endpoint.is_some();
+                if !can_register && !matches!(status, 400 | 401 | 403 | 404 | 422) {
+                    run.trace.push(line(result).decision("the browser will tell").warn());
+                    return InBrowser::enter(attempt, run, input);
+                }
+                let decision = if can_register { "next way: DCR" } else { "no way left" };
+                run.trace.push(
+                    line(result.clone())
+                        .decision(decision)
+                        .reason("the sign-in page refuses Keyfob's document")
+                        .warn(),
+                );
+                attempt.tried.document = DocumentTried::Suspected { said: result, status };
+                ladder::climb(attempt.site, attempt.tried, run, input)
+            }
+            (Verdict::Refused, RegistrationKind::Dcr) => {
+                run.trace.push(
+                    line(result)
+                        .decision("stopped")
+                        .reason("a registered client is refused as well, so it is not about CIMD")
+                        .warn(),
+                );
+                let status = response.status;
+                let issuer = attempt.issuer().to_owned();
+                failed(SignInError::AuthorizationRefused { issuer, status })
+            }
+        }
+    }
+}
+
+/// 2xx and 3xx are accepted, unless the redirect brings us an error about the client. A code in
+/// it is thrown away.
+fn judge(response: &Response, redirect_uri: &str) -> Verdict {
+    if !(200..400).contains(&response.status) {
+        return Verdict::Refused;
+    }
+    match AuthorizationResponse::from_location(response, redirect_uri).map(|r| r.outcome) {
+        Some(Err(error)) if error.refuses_client() => Verdict::RefusedClient(error),
+        _ => Verdict::Accepted,
+    }
+}

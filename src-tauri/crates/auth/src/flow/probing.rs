@@ -1,0 +1,139 @@
+//! Asking the server itself whether it wants a sign-in.
+
+use http::{HeaderValue, Method, header};
+use serde_json::{Value, json};
+
+use super::finding_resource::FindingResource;
+use super::{
+    Input, Next, Outcome, Run, SignInError, State, Turn, failed, out_of_order, over, unreachable,
+};
+use crate::challenge;
+use crate::text;
+use crate::time::Timestamp;
+use crate::trace::{Step, TraceStep};
+use crate::wire::{NoAnswer, Request, Response};
+
+#[derive(Debug)]
+pub(super) struct Probing {
+    started: Timestamp,
+}
+
+impl Probing {
+    pub(super) fn enter(run: &mut Run, input: &Input<'_>) -> Turn {
+        (State::Probing(Self { started: input.now }), Next::Fetch(request(run)))
+    }
+
+    pub(super) fn on(
+        self,
+        answer: Result<Response, NoAnswer>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let server = run.plan.server.clone();
+        let line = |result: String| {
+            TraceStep::new(input.now, Step::Probe, result)
+                .target(server.as_str())
+                .since(self.started)
+        };
+        let response = match answer {
+            Ok(response) => response,
+            Err(cause) => {
+                run.trace.push(line(cause.to_string()).warn());
+                return failed(unreachable(server.as_str(), cause));
+            }
+        };
+        match judge(&response) {
+            Verdict::Open => {
+                run.trace
+                    .push(line(format!("HTTP {}", response.status)).decision("no sign-in needed"));
+                over(Outcome::Open)
+            }
+            Verdict::WantsSignIn => {
+                let challenge = challenge::select(response.header_all("www-authenticate"));
+                let said = match &challenge {
+                    Some(c) if c.resource_metadata.is_some() => "the server says where to look",
+                    Some(_) => "the server challenges without saying where to look",
+                    None => "the server does not challenge",
+                };
+                run.trace.push(
+                    line(format!("HTTP {}", response.status))
+                        .decision("sign-in needed")
+                        .reason(said),
+                );
+                FindingResource::enter(challenge, run, input)
+            }
+            Verdict::OutOfOrder => {
+                run.trace.push(line(format!("HTTP {}", response.status)).warn());
+                failed(out_of_order(server.as_str(), &response))
+            }
+            Verdict::Foreign(found) => {
+                run.trace.push(line(found.clone()).decision("not an MCP server").warn());
+                failed(SignInError::NotMcp { found })
+            }
+        }
+    }
+}
+
+fn request(run: &Run) -> Request {
+    let mut request = Request::get(run.plan.server.as_str(), "application/json, text/event-stream");
+    request.method = Method::POST;
+    for (name, value) in &run.plan.headers {
+        request.headers.append(name.clone(), value.clone());
+    }
+    request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let body = json!({
+        "jsonrpc": "2.0",
+        "id": "keyfob-probe",
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": { "name": "keyfob", "version": run.plan.version },
+        },
+    });
+    request.body = body.to_string().into_bytes();
+    request
+}
+
+enum Verdict {
+    Open,
+    WantsSignIn,
+    OutOfOrder,
+    Foreign(String),
+}
+
+/// Only a valid JSON-RPC answer shows an MCP server that needs no sign-in; a page with status 200
+/// may be a captive portal.
+fn judge(response: &Response) -> Verdict {
+    let challenges = challenge::select(response.header_all("www-authenticate")).is_some();
+    match response.status {
+        401 => Verdict::WantsSignIn,
+        403 if challenges => Verdict::WantsSignIn,
+        429 | 500..=599 => Verdict::OutOfOrder,
+        status if is_json_rpc(response) => match status {
+            200..=299 | 400..=499 => Verdict::Open,
+            _ => Verdict::Foreign(format!("HTTP {status}")),
+        },
+        status => Verdict::Foreign(match response.media_type() {
+            Some(kind) => format!("HTTP {status}, {}", text::shown(&kind)),
+            None => format!("HTTP {status}"),
+        }),
+    }
+}
+
+fn is_json_rpc(response: &Response) -> bool {
+    let is_message = |text: &[u8]| {
+        serde_json::from_slice::<Value>(text)
+            .is_ok_and(|value| value.get("jsonrpc").and_then(Value::as_str) == Some("2.0"))
+    };
+    if response.media_type().as_deref() == Some("text/event-stream") {
+        // A priming event may come first (MCP 2025-11-25); the form alone has to do then.
+        return response.body.is_empty()
+            || response.body.split(|b| *b == b'\n').any(|line| {
+                [&b"data:"[..], b"id:", b"event:", b"retry:", b":"]
+                    .iter()
+                    .any(|p| line.starts_with(p))
+            });
+    }
+    is_message(&response.body)
+}

@@ -1,0 +1,89 @@
+//! Pushing the authorization request (RFC 9126), where the server requires it.
+
+use serde_json::Value;
+
+use super::attempt::Attempt;
+use super::in_browser::InBrowser;
+use super::{Input, Next, Run, SignInError, State, Turn, failed, out_of_order, unreachable};
+use crate::authorize::Binding;
+use crate::error_code::ErrorCode;
+use crate::time::Timestamp;
+use crate::trace::{Step, TraceStep};
+use crate::wire::{NoAnswer, Response};
+
+#[derive(Debug)]
+pub(super) struct Pushing {
+    attempt: Attempt,
+    binding: PendingBinding,
+    endpoint: String,
+    started: Timestamp,
+}
+
+struct PendingBinding(Binding);
+
+impl std::fmt::Debug for PendingBinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[binding]")
+    }
+}
+
+impl Pushing {
+    pub(super) fn enter(attempt: Attempt, run: &mut Run, input: &Input<'_>) -> Turn {
+        let Some(endpoint) = attempt.site.server.pushed_authorization_request_endpoint.clone()
+        else {
+            run.trace.push(
+                TraceStep::new(input.now, Step::PushedRequest, "no endpoint")
+                    .target(attempt.issuer())
+                    .warn(),
+            );
+            return InBrowser::enter(attempt, run, input);
+        };
+        let binding = Binding::new(input.entropy);
+        let Some(request) = attempt.request(&binding).push(&endpoint) else {
+            let issuer = attempt.issuer().to_owned();
+            return failed(SignInError::UnsafeLink { issuer });
+        };
+        let binding = PendingBinding(binding);
+        let state = Self { attempt, binding, endpoint, started: input.now };
+        (State::Pushing(state), Next::Fetch(request))
+    }
+
+    pub(super) fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    pub(super) fn on(
+        self,
+        answer: Result<Response, NoAnswer>,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        let line = |result: String| {
+            TraceStep::new(input.now, Step::PushedRequest, result)
+                .target(&self.endpoint)
+                .since(self.started)
+        };
+        let response = match answer {
+            Ok(response) => response,
+            Err(cause) => {
+                run.trace.push(line(cause.to_string()).warn());
+                return failed(unreachable(&self.endpoint, cause));
+            }
+        };
+        let body = response.json_object().unwrap_or_default();
+        let member = |name: &str| body.get(name).and_then(Value::as_str);
+        if let (200 | 201, Some(request_uri)) = (response.status, member("request_uri")) {
+            run.trace.push(line("accepted".to_owned()));
+            let url = self.attempt.request(&self.binding.0).pushed_url(request_uri);
+            return InBrowser::enter_with(self.attempt, self.binding.0, url, run, input);
+        }
+        run.trace.push(line(format!("HTTP {}", response.status)).warn());
+        match member("error").map(ErrorCode::parse) {
+            Some(error) => {
+                let otherwise = |issuer| SignInError::Refused { issuer, error: error.clone() };
+                self.attempt.refused(error.clone(), otherwise, run, input)
+            }
+            None => failed(out_of_order(&self.endpoint, &response)),
+        }
+    }
+}

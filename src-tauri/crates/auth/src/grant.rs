@@ -1,0 +1,336 @@
+//! Grants, and the one place where their secrets become text for the vault.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::registration::{AuthMethod, Management, Reason, Registration, RegistrationKind};
+use crate::secret::Secret;
+use crate::time::Timestamp;
+use crate::token::Tokens;
+
+/// Tokens obtained with one registration for one server. Refresh follows that registration and
+/// nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The registration it was obtained with.
+    pub registration: Registration,
+    /// The server it is for; it is never sent anywhere else.
+    pub server: String,
+    /// The resource indicator of all its requests; `None` where the server refuses one.
+    pub resource: Option<String>,
+    /// Where it is refreshed.
+    pub token_endpoint: String,
+    /// Where it is revoked.
+    pub revocation_endpoint: Option<String>,
+    /// The scopes that were asked for.
+    pub requested_scopes: Vec<String>,
+    /// The scopes that were granted.
+    pub scopes: Vec<String>,
+    /// Who signed in, where that is known.
+    pub account: Option<String>,
+    /// The access token.
+    pub access: Secret,
+    /// The refresh token, where there is one.
+    pub refresh: Option<Secret>,
+    /// When the access token was issued.
+    pub issued_at: Timestamp,
+    /// When it ends; `None` when the server did not say.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Grant {
+    /// Whether the access token should be renewed before it is used again: within a tenth of its
+    /// life of the end, at least 30 s and at most 5 min, never more than half its life.
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.renew_at().is_some_and(|at| now >= at)
+    }
+
+    /// From when on [`Grant::is_stale`] holds.
+    pub fn renew_at(&self) -> Option<Timestamp> {
+        let end = self.expires_at?;
+        let life = end.since(self.issued_at);
+        let margin = (life / 10).clamp(Duration::from_secs(30), Duration::from_secs(300));
+        Some(end.minus(margin.min(life / 2)))
+    }
+
+    /// Whether the access token has ended by our clock.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
+
+    /// Takes in a refresh answer. A refresh token that the answer omits stays in force
+    /// (RFC 6749 section 6), as do scopes and account.
+    pub fn renew(&mut self, tokens: Tokens) {
+        self.access = tokens.access;
+        self.issued_at = tokens.issued_at;
+        self.expires_at = tokens.expires_at;
+        if tokens.refresh.is_some() {
+            self.refresh = tokens.refresh;
+        }
+        if let Some(scopes) = tokens.scopes {
+            self.scopes = scopes;
+        }
+        if tokens.account.is_some() {
+            self.account = tokens.account;
+        }
+    }
+
+    /// The text for the vault. ASCII JSON, since some keychains keep nothing else.
+    pub fn encode(&self) -> Secret {
+        let kept = KeptGrant {
+            v: VERSION,
+            registration: KeptRegistration::from(&self.registration),
+            server: self.server.clone(),
+            resource: self.resource.clone(),
+            token_endpoint: self.token_endpoint.clone(),
+            revocation_endpoint: self.revocation_endpoint.clone(),
+            requested_scopes: self.requested_scopes.clone(),
+            scopes: self.scopes.clone(),
+            account: self.account.clone(),
+            access: self.access.expose().to_owned(),
+            refresh: self.refresh.as_ref().map(|t| t.expose().to_owned()),
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+        };
+        to_ascii_json(&kept)
+    }
+
+    /// Reads the text back.
+    ///
+    /// # Errors
+    /// When it is not ours or of a version we do not know.
+    pub fn decode(text: &Secret) -> Result<Self, UnreadableEntry> {
+        let kept: KeptGrant = serde_json::from_str(text.expose()).map_err(|_| UnreadableEntry)?;
+        if kept.v != VERSION {
+            return Err(UnreadableEntry);
+        }
+        Ok(Self {
+            registration: kept.registration.into(),
+            server: kept.server,
+            resource: kept.resource,
+            token_endpoint: kept.token_endpoint,
+            revocation_endpoint: kept.revocation_endpoint,
+            requested_scopes: kept.requested_scopes,
+            scopes: kept.scopes,
+            account: kept.account,
+            access: Secret::new(kept.access),
+            refresh: kept.refresh.map(Secret::new),
+            issued_at: kept.issued_at,
+            expires_at: kept.expires_at,
+        })
+    }
+}
+
+/// The text of a registration for the vault.
+pub fn encode_registration(registration: &Registration) -> Secret {
+    to_ascii_json(&KeptRegistration::from(registration))
+}
+
+/// Reads it back.
+///
+/// # Errors
+/// When it is not ours.
+pub fn decode_registration(text: &Secret) -> Result<Registration, UnreadableEntry> {
+    let kept: KeptRegistration =
+        serde_json::from_str(text.expose()).map_err(|_| UnreadableEntry)?;
+    Ok(kept.into())
+}
+
+/// A vault entry that cannot be understood; its text is never shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the keychain entry cannot be read by this version of Keyfob")]
+pub struct UnreadableEntry;
+
+const VERSION: u32 = 1;
+
+/// The kept form. Its secrets are plain strings, so it never leaves this file.
+#[derive(Serialize, Deserialize)]
+struct KeptGrant {
+    v: u32,
+    registration: KeptRegistration,
+    server: String,
+    resource: Option<String>,
+    token_endpoint: String,
+    revocation_endpoint: Option<String>,
+    requested_scopes: Vec<String>,
+    scopes: Vec<String>,
+    account: Option<String>,
+    access: String,
+    refresh: Option<String>,
+    issued_at: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptRegistration {
+    kind: RegistrationKind,
+    client_id: String,
+    secret: Option<String>,
+    auth_method: AuthMethod,
+    issuer: String,
+    redirect_uri: String,
+    registered_at: Timestamp,
+    secret_expires_at: Option<Timestamp>,
+    reason: Reason,
+    management: Option<(String, String)>,
+}
+
+impl From<&Registration> for KeptRegistration {
+    fn from(from: &Registration) -> Self {
+        Self {
+            kind: from.kind,
+            client_id: from.client_id.clone(),
+            secret: from.secret.as_ref().map(|s| s.expose().to_owned()),
+            auth_method: from.auth_method,
+            issuer: from.issuer.clone(),
+            redirect_uri: from.redirect_uri.clone(),
+            registered_at: from.registered_at,
+            secret_expires_at: from.secret_expires_at,
+            reason: from.reason.clone(),
+            management: from
+                .management
+                .as_ref()
+                .map(|m| (m.uri.clone(), m.token.expose().to_owned())),
+        }
+    }
+}
+
+impl From<KeptRegistration> for Registration {
+    fn from(kept: KeptRegistration) -> Self {
+        Self {
+            kind: kept.kind,
+            client_id: kept.client_id,
+            secret: kept.secret.map(Secret::new),
+            auth_method: kept.auth_method,
+            issuer: kept.issuer,
+            redirect_uri: kept.redirect_uri,
+            registered_at: kept.registered_at,
+            secret_expires_at: kept.secret_expires_at,
+            reason: kept.reason,
+            management: kept
+                .management
+                .map(|(uri, token)| Management { uri, token: Secret::new(token) }),
+        }
+    }
+}
+
+fn to_ascii_json(kept: &impl Serialize) -> Secret {
+    // Plain structs of strings and numbers always serialise.
+    let json = serde_json::to_string(kept).unwrap_or_default();
+    let mut ascii = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                ascii.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    Secret::new(ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Grant;
+    use crate::registration::{
+        AuthMethod, Management, Reason, ReasonCode, Registration, RegistrationKind,
+    };
+    use crate::secret::Secret;
+    use crate::time::Timestamp;
+    use crate::token::Tokens;
+
+    fn grant() -> Grant {
+        Grant {
+            registration: Registration {
+                kind: RegistrationKind::Dcr,
+                client_id: "c".into(),
+                secret: Some(Secret::new("s")),
+                auth_method: AuthMethod::ClientSecretBasic,
+                issuer: "https://a".into(),
+                redirect_uri: "http://127.0.0.1:1/callback".into(),
+                registered_at: Timestamp(1),
+                secret_expires_at: Some(Timestamp(2)),
+                reason: Reason::refused("invalid_client"),
+                management: Some(Management {
+                    uri: "https://a/register/c".into(),
+                    token: Secret::new("m"),
+                }),
+            },
+            server: "https://h/mcp".into(),
+            resource: Some("https://h".into()),
+            token_endpoint: "https://a/token".into(),
+            revocation_endpoint: None,
+            requested_scopes: vec!["x".into()],
+            scopes: vec!["x".into()],
+            account: Some("Zoë 🦊".into()),
+            access: Secret::new("access"),
+            refresh: Some(Secret::new("refresh")),
+            issued_at: Timestamp(0),
+            expires_at: Some(Timestamp(3_600_000)),
+        }
+    }
+
+    #[test]
+    fn the_vaults_text_is_ascii_and_comes_back_whole() {
+        let text = grant().encode();
+        assert!(text.expose().is_ascii());
+        assert_eq!(Grant::decode(&text), Ok(grant()));
+        assert!(Grant::decode(&Secret::new("{}")).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", grant());
+        for secret in ["access\"", "\"refresh\"", "\"s\"", "\"m\""] {
+            assert!(!shown.contains(secret), "{secret} in {shown}");
+        }
+    }
+
+    #[test]
+    fn renewal_margin() {
+        let renew_at = |life_s: u64| {
+            let grant = Grant { expires_at: Some(Timestamp(life_s * 1000)), ..grant() };
+            grant.renew_at().map(|t| t.0 / 1000)
+        };
+        assert_eq!(renew_at(3600), Some(3300), "five minutes at most");
+        assert_eq!(renew_at(600), Some(540), "a tenth");
+        assert_eq!(renew_at(100), Some(70), "thirty seconds at least");
+        assert_eq!(renew_at(8), Some(4), "never more than half");
+        assert_eq!(Grant { expires_at: None, ..grant() }.renew_at(), None);
+    }
+
+    #[test]
+    fn a_refresh_answer_without_refresh_token_keeps_the_old_one() {
+        let mut renewed = grant();
+        renewed.renew(Tokens {
+            access: Secret::new("new"),
+            refresh: None,
+            issued_at: Timestamp(9),
+            expires_at: None,
+            scopes: None,
+            account: None,
+        });
+        assert_eq!(renewed.refresh, grant().refresh);
+        assert_eq!(renewed.access, Secret::new("new"));
+        assert_eq!((renewed.scopes, renewed.expires_at), (grant().scopes, None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_the_vault(account in any::<String>(), token in any::<String>()) {
+            let before = Grant { account: Some(account), access: Secret::new(token), ..grant() };
+            prop_assert_eq!(Grant::decode(&before.encode()), Ok(before));
+        }
+    }
+
+    #[test]
+    fn reasons_have_sentences() {
+        let reason = Reason::new(ReasonCode::OfferedAndAccepted);
+        assert_eq!(reason.text, "The server offers CIMD and accepted Keyfob's document");
+    }
+}

@@ -1,0 +1,195 @@
+//! How we are known to an authorization server, and why in this way.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metadata::AuthorizationServer;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// The rung of the ladder that a registration stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegistrationKind {
+    /// The user's own client.
+    PreRegistered,
+    /// Our client document (CIMD).
+    Cimd,
+    /// Registered dynamically (RFC 7591).
+    Dcr,
+}
+
+impl RegistrationKind {
+    /// The name used in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PreRegistered => "pre-registered",
+            Self::Cimd => "cimd",
+            Self::Dcr => "dcr",
+        }
+    }
+}
+
+/// How the client authenticates at the token endpoint (RFC 6749 section 2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthMethod {
+    /// A public client: `client_id` in the body.
+    #[serde(rename = "none")]
+    None,
+    /// HTTP Basic.
+    #[serde(rename = "client_secret_basic")]
+    ClientSecretBasic,
+    /// Id and secret in the body.
+    #[serde(rename = "client_secret_post")]
+    ClientSecretPost,
+}
+
+impl AuthMethod {
+    /// The registered name (RFC 7591 section 2).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+
+    /// Parses a registered name; `None` for those we do not speak.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost]
+            .into_iter()
+            .find(|method| method.as_str() == text)
+    }
+
+    /// The method for a client that has a secret: Basic unless the server lists only the other
+    /// (RFC 8414 section 2: an absent list means Basic).
+    pub fn with_secret(server: &AuthorizationServer) -> Self {
+        let Some(listed) = &server.token_endpoint_auth_methods_supported else {
+            return Self::ClientSecretBasic;
+        };
+        listed
+            .iter()
+            .filter_map(|name| Self::parse(name))
+            .find(|method| *method != Self::None)
+            .unwrap_or(Self::ClientSecretBasic)
+    }
+}
+
+/// Why a registration is of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonCode {
+    /// The user gave a client id.
+    OwnClient,
+    /// The server offers CIMD and accepted our document.
+    OfferedAndAccepted,
+    /// The server does not offer CIMD.
+    NotOffered,
+    /// The server offers CIMD and refused our document.
+    Refused,
+    /// This build and its settings know of no client document.
+    NoDocument,
+    /// The server offers CIMD but lets no client in without a secret.
+    NoPublicClients,
+}
+
+/// A reason with its sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What it is, for programs.
+    pub code: ReasonCode,
+    /// What it is, for people.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason in the usual words.
+    pub fn new(code: ReasonCode) -> Self {
+        let text = match code {
+            ReasonCode::OwnClient => "You gave a client id of your own",
+            ReasonCode::OfferedAndAccepted => {
+                "The server offers CIMD and accepted Keyfob's document"
+            }
+            ReasonCode::NotOffered => "The server does not offer CIMD, registered with DCR instead",
+            ReasonCode::Refused => "CIMD was refused, registered with DCR instead",
+            ReasonCode::NoDocument => {
+                "The server offers CIMD but this Keyfob has no client document, registered with DCR instead"
+            }
+            ReasonCode::NoPublicClients => {
+                "The server offers CIMD but admits no clients without a secret, registered with DCR instead"
+            }
+        };
+        Self { code, text: text.to_owned() }
+    }
+
+    /// A refusal, with what the server said.
+    pub fn refused(said: &str) -> Self {
+        let text = format!("CIMD was refused ({said}), registered with DCR instead");
+        Self { code: ReasonCode::Refused, text }
+    }
+}
+
+/// A management handle of a dynamic registration (RFC 7592 section 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Management {
+    /// `registration_client_uri`.
+    pub uri: String,
+    /// `registration_access_token`.
+    pub token: Secret,
+}
+
+/// One way in which we are known to one authorization server. Every grant carries its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The rung.
+    pub kind: RegistrationKind,
+    /// The client id, byte for byte as it goes into every request.
+    pub client_id: String,
+    /// The client secret, where there is one.
+    pub secret: Option<Secret>,
+    /// How to authenticate at the token endpoint.
+    pub auth_method: AuthMethod,
+    /// The issuer that it is good for, and no other.
+    pub issuer: String,
+    /// The redirect URI that it was made with.
+    pub redirect_uri: String,
+    /// When it was made.
+    pub registered_at: Timestamp,
+    /// When the secret ends (RFC 7591 section 3.2.1); `None` for never.
+    pub secret_expires_at: Option<Timestamp>,
+    /// Why it is of this kind.
+    pub reason: Reason,
+    /// How to change or delete it, where the server said.
+    pub management: Option<Management>,
+}
+
+impl Registration {
+    /// Whether it may be used at `issuer` with `redirect_uri` now.
+    pub fn is_good_for(&self, issuer: &str, redirect_uri: &str, now: Timestamp) -> bool {
+        self.issuer == issuer
+            && self.redirect_uri == redirect_uri
+            && self.secret_expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// That an issuer refused our document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The issuer.
+    pub issuer: String,
+    /// The document's URL.
+    pub document: String,
+    /// When.
+    pub at: Timestamp,
+    /// What the server said, in few words.
+    pub said: String,
+}
+
+/// How long a refusal is remembered.
+pub const REFUSAL_LASTS: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
+
+impl Refusal {
+    /// Whether it still counts for this issuer and document.
+    pub fn holds(&self, issuer: &str, document: &str, now: Timestamp) -> bool {
+        self.issuer == issuer && self.document == document && now.since(self.at) < REFUSAL_LASTS
+    }
+}

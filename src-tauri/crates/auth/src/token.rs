@@ -1,0 +1,472 @@
+//! Token, refresh and revocation requests, and what comes back (RFC 6749 sections 4.1.3, 5 and 6,
+//! RFC 7009).
+//!
+//! The requests are built by the `oauth2` crate; a one-shot client captures what it would send.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderValue, header};
+use oauth2::basic::{BasicClient, BasicTokenType};
+use oauth2::{
+    AuthType, AuthorizationCode, ClientId, ClientSecret, ExtraTokenFields, HttpRequest,
+    HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken, RevocationUrl,
+    StandardRevocableToken, StandardTokenResponse, TokenResponse as _, TokenUrl,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::form_urlencoded::{self, Serializer};
+
+use crate::error_code::ErrorCode;
+use crate::registration::{AuthMethod, Registration};
+use crate::scope;
+use crate::secret::Secret;
+use crate::text;
+use crate::time::Timestamp;
+use crate::wire::{Request, Response};
+
+/// Tokens as they were issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// The access token.
+    pub access: Secret,
+    /// The refresh token, where there is one.
+    pub refresh: Option<Secret>,
+    /// When they came.
+    pub issued_at: Timestamp,
+    /// When the access token ends; `None` when the server did not say.
+    pub expires_at: Option<Timestamp>,
+    /// The granted scopes, where the server said (RFC 6749 section 5.1: absent means as asked).
+    pub scopes: Option<Vec<String>>,
+    /// Who signed in, as far as the ID token tells; for display only.
+    pub account: Option<String>,
+}
+
+/// Why there are no tokens.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The server said no (RFC 6749 section 5.2), with whatever status.
+    #[error("the sign-in service refused ({error})")]
+    Refused {
+        /// The code.
+        error: ErrorCode,
+        /// What it said about it, cleaned.
+        said: Option<String>,
+    },
+    /// It cannot answer now: 429, 5xx, or a page where JSON belongs.
+    #[error("the sign-in service cannot answer now (HTTP {status})")]
+    NotNow {
+        /// The status.
+        status: u16,
+        /// `Retry-After` in seconds.
+        retry_after: Option<u64>,
+    },
+    /// The answer cannot be used.
+    #[error("the sign-in service's answer cannot be used: {0}")]
+    Unusable(&'static str),
+}
+
+/// The request that redeems a code (RFC 6749 section 4.1.3). `None` when an endpoint is no URL.
+pub fn exchange(
+    registration: &Registration,
+    token_endpoint: &str,
+    code: &Secret,
+    verifier: &Secret,
+    resource: Option<&str>,
+) -> Option<Request> {
+    let redirect = RedirectUrl::new(registration.redirect_uri.clone()).ok()?;
+    let client = client(registration).set_token_uri(TokenUrl::new(token_endpoint.to_owned()).ok()?);
+    let mut request = client
+        .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
+        .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
+        .set_redirect_uri(Cow::Owned(redirect));
+    if let Some(resource) = resource {
+        request = request.add_extra_param("resource", resource);
+    }
+    capture(token_endpoint, |send| {
+        let _ = request.request(send);
+    })
+}
+
+/// The request that refreshes (RFC 6749 section 6). It names no scope: what was granted stays.
+pub fn refresh(
+    registration: &Registration,
+    token_endpoint: &str,
+    refresh_token: &Secret,
+    resource: Option<&str>,
+) -> Option<Request> {
+    let client = client(registration).set_token_uri(TokenUrl::new(token_endpoint.to_owned()).ok()?);
+    let token = RefreshToken::new(refresh_token.expose().to_owned());
+    let mut request = client.exchange_refresh_token(&token);
+    if let Some(resource) = resource {
+        request = request.add_extra_param("resource", resource);
+    }
+    capture(token_endpoint, |send| {
+        let _ = request.request(send);
+    })
+}
+
+/// Which token a revocation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// An access token.
+    Access,
+    /// A refresh token.
+    Refresh,
+}
+
+/// The request that revokes a token (RFC 7009 section 2.1).
+pub fn revoke(
+    registration: &Registration,
+    endpoint: &str,
+    token: &Secret,
+    kind: TokenKind,
+) -> Option<Request> {
+    // The crate refuses plain http, which loopback servers use; the real endpoint is set below.
+    let stand_in = RevocationUrl::new("https://revocation.invalid/".to_owned()).ok()?;
+    let client = client(registration).set_revocation_url(stand_in);
+    let text = token.expose().to_owned();
+    let token = match kind {
+        TokenKind::Access => StandardRevocableToken::AccessToken(oauth2::AccessToken::new(text)),
+        TokenKind::Refresh => StandardRevocableToken::RefreshToken(RefreshToken::new(text)),
+    };
+    let request = client.revoke_token(token).ok()?;
+    capture(endpoint, |send| {
+        let _ = request.request(send);
+    })
+}
+
+/// Reads a token endpoint's answer.
+///
+/// # Errors
+/// When there are no usable tokens in it.
+pub fn parse(response: &Response, now: Timestamp) -> Result<Tokens, TokenError> {
+    let normal = normalize(response)?;
+    let parsed: StandardTokenResponse<IdToken, BasicTokenType> =
+        serde_json::from_value(Value::Object(normal))
+            .map_err(|_| TokenError::Unusable("it has no access token"))?;
+    if *parsed.token_type() != BasicTokenType::Bearer {
+        return Err(TokenError::Unusable("its token type is not Bearer"));
+    }
+    let access = Secret::new(parsed.access_token().secret().clone());
+    if access.is_empty() || HeaderValue::from_str(access.expose()).is_err() {
+        return Err(TokenError::Unusable("its access token cannot be sent"));
+    }
+    let refresh = parsed.refresh_token().map(|t| Secret::new(t.secret().clone()));
+    Ok(Tokens {
+        access,
+        refresh: refresh.filter(|t| !t.is_empty()),
+        issued_at: now,
+        expires_at: parsed.expires_in().map(|life| now.plus(life)),
+        scopes: parsed.scopes().map(|list| list.iter().map(|s| s.to_string()).collect()),
+        account: parsed.extra_fields().account(),
+    })
+}
+
+/// Adds client authentication by hand, where the `oauth2` crate has no request of the kind
+/// (pushed authorization requests). `None` when a header cannot hold it.
+pub(crate) fn authenticate(
+    registration: &Registration,
+    headers: &mut HeaderMap,
+    body: &mut Serializer<'_, String>,
+) -> Option<()> {
+    match (&registration.secret, registration.auth_method) {
+        (Some(secret), AuthMethod::ClientSecretBasic) => {
+            // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+            let encode =
+                |t: &str| form_urlencoded::byte_serialize(t.as_bytes()).collect::<String>();
+            let pair = format!("{}:{}", encode(&registration.client_id), encode(secret.expose()));
+            let mut value =
+                HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        (Some(secret), AuthMethod::ClientSecretPost) => {
+            body.append_pair("client_secret", secret.expose());
+        }
+        (_, AuthMethod::None) | (None, _) => {}
+    }
+    body.append_pair("client_id", &registration.client_id);
+    Some(())
+}
+
+fn client(registration: &Registration) -> BasicClient {
+    let client = BasicClient::new(ClientId::new(registration.client_id.clone()));
+    match (&registration.secret, registration.auth_method) {
+        (Some(secret), AuthMethod::ClientSecretBasic) => client
+            .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
+            .set_auth_type(AuthType::BasicAuth),
+        (Some(secret), AuthMethod::ClientSecretPost) => client
+            .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
+            .set_auth_type(AuthType::RequestBody),
+        (_, AuthMethod::None) | (None, _) => client,
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("captured")]
+struct Captured;
+
+type Send<'a> = &'a dyn Fn(HttpRequest) -> Result<HttpResponse, Captured>;
+
+fn capture(endpoint: &str, run: impl FnOnce(&Send<'_>)) -> Option<Request> {
+    let caught = RefCell::new(None);
+    let send = |request: HttpRequest| -> Result<HttpResponse, Captured> {
+        *caught.borrow_mut() = Some(request);
+        Err(Captured)
+    };
+    let send: Send<'_> = &send;
+    run(&send);
+    let (parts, body) = caught.take()?.into_parts();
+    let mut headers = parts.headers;
+    for value in headers.values_mut() {
+        value.set_sensitive(true);
+    }
+    Some(Request { method: parts.method, url: endpoint.to_owned(), headers, body })
+}
+
+/// Brings what servers in the field answer into the shape of RFC 6749 section 5.1: a form instead
+/// of JSON, 201 for 200, an error with status 200, a number in quotes, no token type.
+fn normalize(response: &Response) -> Result<Map<String, Value>, TokenError> {
+    let mut body = match response.json_object() {
+        Some(body) => body,
+        None if response.media_type().as_deref() == Some("application/x-www-form-urlencoded") => {
+            form_urlencoded::parse(&response.body)
+                .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
+                .collect()
+        }
+        None => return Err(not_json(response)),
+    };
+    if let Some(error) = body.get("error").and_then(Value::as_str) {
+        let error = ErrorCode::parse(error);
+        if matches!(error, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable) {
+            return Err(not_now(response));
+        }
+        let said = body.get("error_description").and_then(Value::as_str).map(text::shown);
+        return Err(TokenError::Refused { error, said });
+    }
+    if !matches!(response.status, 200 | 201) {
+        return Err(not_now(response));
+    }
+    if !body.get("access_token").is_some_and(Value::is_string) {
+        return Err(TokenError::Unusable("it has no access token"));
+    }
+    let life = body.remove("expires_in").and_then(|life| match life {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    });
+    if let Some(life) = life.filter(|life| life.is_finite() && *life > 0.0) {
+        body.insert(
+            "expires_in".into(),
+            Value::from(Duration::from_secs_f64(life.min(1e10)).as_secs()),
+        );
+    }
+    if !body.get("token_type").is_some_and(Value::is_string) {
+        body.insert("token_type".into(), Value::from("Bearer"));
+    }
+    for name in ["refresh_token", "scope", "id_token"] {
+        if body.get(name).is_some_and(|value| !value.is_string()) {
+            body.remove(name);
+        }
+    }
+    if body.get("scope").and_then(Value::as_str).is_some_and(|s| scope::split(s).is_empty()) {
+        body.remove("scope");
+    }
+    Ok(body)
+}
+
+fn not_json(response: &Response) -> TokenError {
+    match response.status {
+        200 | 201 => TokenError::Unusable("it is not JSON"),
+        _ => not_now(response),
+    }
+}
+
+fn not_now(response: &Response) -> TokenError {
+    TokenError::NotNow { status: response.status, retry_after: response.retry_after() }
+}
+
+/// The one extra member that we read; never kept, only a name is taken out of it.
+#[derive(Deserialize, Serialize)]
+struct IdToken {
+    #[serde(default, skip_serializing)]
+    id_token: Option<String>,
+}
+
+impl std::fmt::Debug for IdToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[id token]")
+    }
+}
+
+impl ExtraTokenFields for IdToken {}
+
+impl IdToken {
+    /// A readable name. The token came straight from the token endpoint over TLS, which stands in
+    /// for its signature (OpenID Connect Core section 3.1.3.7).
+    fn account(&self) -> Option<String> {
+        let payload = self.id_token.as_deref()?.split('.').nth(1)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+        let claims: Map<String, Value> = serde_json::from_slice(&payload).ok()?;
+        ["email", "preferred_username", "name"]
+            .into_iter()
+            .find_map(|claim| claims.get(claim).and_then(Value::as_str))
+            .map(text::shown)
+            .filter(|name| !name.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use http::{HeaderMap, HeaderValue, header};
+    use serde_json::json;
+    use url::form_urlencoded;
+
+    use super::{TokenError, TokenKind, Tokens, exchange, parse, refresh, revoke};
+    use crate::error_code::ErrorCode;
+    use crate::registration::{AuthMethod, Reason, ReasonCode, Registration, RegistrationKind};
+    use crate::secret::Secret;
+    use crate::time::Timestamp;
+    use crate::wire::{Request, Response};
+
+    fn registration(secret: Option<&str>, auth_method: AuthMethod) -> Registration {
+        Registration {
+            kind: RegistrationKind::Dcr,
+            client_id: "id:1".into(),
+            secret: secret.map(Secret::new),
+            auth_method,
+            issuer: "https://a".into(),
+            redirect_uri: "http://127.0.0.1:1/callback".into(),
+            registered_at: Timestamp(0),
+            secret_expires_at: None,
+            reason: Reason::new(ReasonCode::NotOffered),
+            management: None,
+        }
+    }
+
+    fn form(request: &Request) -> Vec<(String, String)> {
+        form_urlencoded::parse(&request.body).into_owned().collect()
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn a_public_client_sends_its_id_in_the_body_and_no_authorization() {
+        let registration = registration(None, AuthMethod::None);
+        let (code, verifier) = (Secret::new("the-code"), Secret::new("v".repeat(43)));
+        let sent = exchange(&registration, "https://a/token", &code, &verifier, Some("https://h"))
+            .expect("a request");
+        assert!(sent.headers.get(header::AUTHORIZATION).is_none());
+        let form = form(&sent);
+        for expected in [
+            pair("grant_type", "authorization_code"),
+            pair("code", "the-code"),
+            pair("client_id", "id:1"),
+            pair("redirect_uri", "http://127.0.0.1:1/callback"),
+            pair("resource", "https://h"),
+            pair("code_verifier", &"v".repeat(43)),
+        ] {
+            assert!(form.contains(&expected), "{expected:?} is missing in {form:?}");
+        }
+        assert!(!format!("{sent:?}").contains("the-code"));
+    }
+
+    #[test]
+    fn basic_form_encodes_and_post_sends_the_secret_in_the_body() {
+        let token = Secret::new("r");
+        let basic = registration(Some("s/1"), AuthMethod::ClientSecretBasic);
+        let sent = refresh(&basic, "https://a/token", &token, None).expect("a request");
+        let value = sent.headers.get(header::AUTHORIZATION).expect("Basic");
+        assert_eq!(value, "Basic aWQlM0ExOnMlMkYx");
+        assert!(value.is_sensitive());
+        let post = registration(Some("s/1"), AuthMethod::ClientSecretPost);
+        let sent = refresh(&post, "https://a/token", &token, None).expect("a request");
+        assert!(form(&sent).contains(&pair("client_secret", "s/1")));
+        assert!(sent.headers.get(header::AUTHORIZATION).is_none());
+        assert!(!form(&sent).iter().any(|(name, _)| name == "scope"));
+    }
+
+    #[test]
+    fn a_revocation_goes_to_the_real_endpoint_even_on_loopback() {
+        let registration = registration(None, AuthMethod::None);
+        let sent = revoke(
+            &registration,
+            "http://127.0.0.1:9/revoke",
+            &Secret::new("t"),
+            TokenKind::Refresh,
+        )
+        .expect("a request");
+        assert_eq!(sent.url, "http://127.0.0.1:9/revoke");
+        let form = form(&sent);
+        assert!(form.contains(&pair("token_type_hint", "refresh_token")));
+        assert!(form.contains(&pair("client_id", "id:1")));
+    }
+
+    fn read(status: u16, media_type: &'static str, body: &str) -> Result<Tokens, TokenError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        parse(&Response { status, headers, body: body.into() }, Timestamp(1000))
+    }
+
+    #[test]
+    fn answers_of_the_field_are_understood() {
+        let ends = |body: serde_json::Value| {
+            read(200, "application/json", &body.to_string()).map(|t| t.expires_at.map(|e| e.0))
+        };
+        assert_eq!(
+            ends(json!({"access_token": "a", "token_type": "bearer", "expires_in": 60})),
+            Ok(Some(61_000))
+        );
+        assert_eq!(ends(json!({"access_token": "a", "expires_in": "60"})), Ok(Some(61_000)));
+        for odd in [json!("3600abc"), json!(0), json!(-5), json!(null)] {
+            assert_eq!(ends(json!({"access_token": "a", "expires_in": odd})), Ok(None));
+        }
+        let form = "access_token=a&token_type=bearer&scope=x%20y";
+        let tokens = read(200, "application/x-www-form-urlencoded", form).expect("tokens");
+        assert_eq!(tokens.scopes, Some(vec!["x".to_owned(), "y".to_owned()]));
+        assert!(read(201, "application/json", r#"{"access_token":"a"}"#).is_ok());
+    }
+
+    #[test]
+    fn refusals_go_by_the_error_whatever_the_status() {
+        for status in [200, 400, 401, 403] {
+            let refused = read(status, "application/json", r#"{"error":"invalid_grant"}"#);
+            assert_eq!(
+                refused,
+                Err(TokenError::Refused { error: ErrorCode::InvalidGrant, said: None })
+            );
+        }
+    }
+
+    #[test]
+    fn pages_and_server_trouble_are_for_later() {
+        for (status, body) in [(403, "<html>"), (500, ""), (503, "{}"), (429, "slow down")] {
+            let answer = read(status, "text/html", body);
+            assert!(matches!(answer, Err(TokenError::NotNow { .. })), "{status} {answer:?}");
+        }
+        let answer = read(200, "text/html", "<html>portal</html>");
+        assert!(matches!(answer, Err(TokenError::Unusable(_))), "{answer:?}");
+    }
+
+    #[test]
+    fn only_bearer_tokens_are_used() {
+        let answer = read(200, "application/json", r#"{"access_token":"a","token_type":"mac"}"#);
+        assert!(matches!(answer, Err(TokenError::Unusable(_))), "{answer:?}");
+    }
+
+    #[test]
+    fn the_account_comes_from_the_id_token() {
+        let claims = URL_SAFE_NO_PAD.encode(json!({"email": "a@example.com"}).to_string());
+        let body = json!({"access_token": "a", "id_token": format!("x.{claims}.y")}).to_string();
+        let tokens = read(200, "application/json", &body).expect("tokens");
+        assert_eq!(tokens.account.as_deref(), Some("a@example.com"));
+    }
+}

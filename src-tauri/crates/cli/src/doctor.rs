@@ -1,0 +1,87 @@
+//! `keyfob doctor`: checks what Keyfob stands on.
+
+use keyfob_core::control::client;
+use keyfob_core::control::protocol::Request;
+use keyfob_core::problem::Problem;
+use keyfob_core::remembered::Remembered;
+use keyfob_core::vault::{Lasts, ProfileId, Vault};
+use keyfob_core::{broker, config, gateway};
+use serde_json::{Value, json};
+
+use crate::identity::{self, Found};
+use crate::{link, say};
+
+struct Finding {
+    what: &'static str,
+    is_good: bool,
+    said: String,
+}
+
+pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
+    let paths = link::paths()?;
+    let mut findings = Vec::new();
+    let mut add = |what, is_good, said: String| findings.push(Finding { what, is_good, said });
+
+    let config = config::Config::load(&paths.config_file());
+    match &config {
+        Ok(config) => {
+            let count = config.servers.len();
+            add("settings", true, format!("{}, {count} servers", config.file().display()));
+        }
+        Err(problem) => add("settings", false, problem.to_string()),
+    }
+    let running = match client::connect(&paths).await {
+        Some(mut connection) => connection.ask(Request::Ping, |_| {}).await.ok(),
+        None => None,
+    };
+    let text =
+        |value: &Value, name: &str| value.get(name).map(Value::to_string).unwrap_or_default();
+    match &running {
+        Some(told) => {
+            let said = format!("{}, process {}", text(told, "gateway"), text(told, "pid"));
+            add("broker", true, said.replace('"', ""));
+        }
+        None => add("broker", true, "not running; commands start one when they need it".to_owned()),
+    }
+    if let (None, Ok(config)) = (&running, &config) {
+        let bound = match config.settings.port {
+            Some(port) => gateway::take_port(port).await.map(|_| format!("{port} is free")),
+            None => gateway::choose_port().await.and_then(|l| Ok(format!("{} is free", l.port()?))),
+        };
+        match bound {
+            Ok(said) => add("port", true, said),
+            Err(error) => add("port", false, format!("taken by another program ({error})")),
+        }
+    }
+    let profile = Remembered::load(&paths.state)?.facts.profile;
+    let vault = Vault::keychain(ProfileId::new(profile).map_err(Problem::internal)?);
+    match vault.check().await {
+        Ok(Lasts::UntilLogout) => {
+            add("keychain", false, "works, but forgets everything when you log out".to_owned());
+        }
+        Ok(Lasts::UntilDeleted | Lasts::UntilExit) => {
+            add("keychain", true, "writes, reads and deletes".to_owned());
+        }
+        Err(error) => add("keychain", false, broker::vault_problem(&error).to_string()),
+    }
+    match identity::look().await {
+        Ok(Found::Good(url)) => add("client document", true, url),
+        Ok(Found::None) => {
+            let said = "none; sign-ins use DCR. client_metadata_url in the settings names one";
+            add("client document", true, said.to_owned());
+        }
+        Ok(Found::Bad { url, cause }) => add("client document", false, format!("{url}: {cause}")),
+        Err(problem) => add("client document", false, problem.to_string()),
+    }
+    let is_well = findings.iter().all(|finding| finding.is_good);
+    if as_json {
+        let all =
+            findings.iter().map(|f| json!({ "what": f.what, "ok": f.is_good, "text": f.said }));
+        say::json(&Value::Array(all.collect()));
+    } else {
+        for Finding { what, is_good, said } in findings {
+            say::line(format_args!("{} {what:<16} {said}", if is_good { "✓" } else { "✗" }));
+        }
+    }
+    Ok(u8::from(!is_well))
+}

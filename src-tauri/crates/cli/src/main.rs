@@ -1,0 +1,294 @@
+//! The `keyfob` command: complete without the desktop app.
+
+mod arguments;
+mod doctor;
+mod exec;
+mod identity;
+mod link;
+mod say;
+mod serve;
+mod show;
+mod stdio;
+
+use std::io::BufRead;
+use std::process::ExitCode;
+
+use clap::Parser;
+use keyfob_auth::Secret;
+use keyfob_core::browser::Browser;
+use keyfob_core::control::protocol::{NewServer, Request};
+use keyfob_core::problem::{Code, Problem};
+use keyfob_core::view::{ClientView, Progress, ServerView};
+use serde_json::{Value, json};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use self::arguments::{Add, Arguments, Call, Clients, Command, Connect, Identity};
+use self::link::Link;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (as_json, log) = match &arguments.command {
+        Command::List(shown) | Command::Doctor(shown) => (shown.json, None),
+        Command::Status(named) | Command::Trace(named) | Command::Tools(named) => {
+            (named.json, None)
+        }
+        Command::Call(call) => (call.json, None),
+        Command::Serve(serve) => (serve.json, serve.running.log),
+        Command::Exec(exec) => (false, exec.running.log),
+        Command::Clients(Clients::Add { json, .. }) => (*json, None),
+        Command::Clients(Clients::List(shown)) | Command::Identity(Identity::Check(shown)) => {
+            (shown.json, None)
+        }
+        _ => (false, None),
+    };
+    if let Some(level) = log {
+        log_to_stderr(level);
+    }
+    let ended = runtime(&arguments.command).map_err(Problem::internal).and_then(|runtime| {
+        let ended = runtime.block_on(run(arguments.command));
+        // A keychain prompt that nobody answers must not keep the process.
+        runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+        ended
+    });
+    match ended {
+        Ok(status) => ExitCode::from(status),
+        Err(problem) => {
+            say::problem(&problem, as_json);
+            ExitCode::from(say::status(&problem))
+        }
+    }
+}
+
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    match command {
+        Command::Serve(_) | Command::Exec(_) => {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+        }
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    }
+}
+
+/// Foreign crates print headers at their finer levels, whatever is asked for.
+fn log_to_stderr(level: LevelFilter) {
+    let filter = EnvFilter::new("warn")
+        .add_directive(directive("keyfob", level))
+        .add_directive(directive("keyfob_core", level))
+        .add_directive(directive("keyfob_auth", level));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+}
+
+fn directive(target: &str, level: LevelFilter) -> tracing_subscriber::filter::Directive {
+    format!("{target}={level}").parse().unwrap_or_else(|_| level.into())
+}
+
+async fn run(command: Command) -> Result<u8, Problem> {
+    match command {
+        Command::Add(add) => self::add(add).await,
+        Command::Connect(connect) => self::connect(connect).await,
+        Command::List(shown) => {
+            let told = ask(Request::List).await?;
+            if shown.json {
+                say::json(&told);
+            } else {
+                show::list(&parsed::<Vec<ServerView>>(told)?);
+            }
+            Ok(0)
+        }
+        Command::Status(named) => {
+            let told = ask(Request::Status { name: named.name }).await?;
+            if named.json {
+                say::json(&told);
+            } else {
+                show::server(&parsed(told)?);
+            }
+            Ok(0)
+        }
+        Command::Trace(named) => {
+            let told = ask(Request::Trace { name: named.name }).await?;
+            if named.json {
+                say::json(&told);
+            } else {
+                show::trace(&parsed::<Vec<_>>(told)?);
+            }
+            Ok(0)
+        }
+        Command::Refresh(name) => {
+            let told = ask(Request::Refresh { name: name.name }).await?;
+            show::server(&parsed(told)?);
+            Ok(0)
+        }
+        Command::Signout(name) => {
+            ended(&ask(Request::SignOut { name: name.name.clone() }).await?)?;
+            say::line(format_args!("Signed out of {}.", name.name));
+            Ok(0)
+        }
+        Command::Remove(name) => {
+            ended(&ask(Request::Remove { name: name.name.clone() }).await?)?;
+            say::line(format_args!("{} is off the list.", name.name));
+            Ok(0)
+        }
+        Command::Tools(named) => {
+            let told = ask_lasting(Request::Tools { name: named.name }).await?;
+            if named.json {
+                say::json(&told);
+            } else {
+                show::tools(told.as_array().map(Vec::as_slice).unwrap_or_default());
+            }
+            Ok(0)
+        }
+        Command::Call(call) => self::call(call).await,
+        Command::Serve(serve) => serve::serve(serve).await,
+        Command::Stdio(name) => stdio::stdio(name.name).await,
+        Command::Exec(exec) => exec::exec(exec).await,
+        Command::Clients(clients) => self::clients(clients).await,
+        Command::Identity(Identity::Print { url }) => identity::print(&url),
+        Command::Identity(Identity::Check(shown)) => identity::check(shown.json).await,
+        Command::Doctor(shown) => doctor::doctor(shown.json).await,
+    }
+}
+
+/// Asks the broker that runs, or one for this command.
+async fn ask(request: Request) -> Result<Value, Problem> {
+    ask_at(Link::open(false).await?, request).await
+}
+
+/// Asks the broker that runs, or one that is started in the background.
+async fn ask_lasting(request: Request) -> Result<Value, Problem> {
+    ask_at(Link::open_lasting().await?, request).await
+}
+
+async fn ask_at(link: Link, request: Request) -> Result<Value, Problem> {
+    let told = link.ask(request).await;
+    link.close().await;
+    told
+}
+
+async fn add(add: Add) -> Result<u8, Problem> {
+    let mut lines = std::io::stdin().lock().lines();
+    let mut line = |what: &str| match lines.next() {
+        Some(Ok(line)) if !line.is_empty() => Ok(Secret::new(line)),
+        _ => Err(Problem::new(Code::Usage)
+            .with("cause", format_args!("{what} is expected on a line of stdin"))),
+    };
+    let client_secret = if add.client_secret_stdin {
+        Some(line("the client secret")?)
+    } else {
+        exec::secret_from(add.client_secret_env.as_deref())?
+    };
+    let headers = add.header.into_iter().map(|name| {
+        let value = line(&format!("the value of the header {name}"))?;
+        Ok((name, value))
+    });
+    let headers = headers.collect::<Result<_, Problem>>()?;
+    let told = ask(Request::Add(NewServer {
+        url: add.url,
+        name: add.name,
+        issuer: add.issuer,
+        client_id: add.client_id,
+        client_secret,
+        scopes: add.scope,
+        headers,
+        allow_guessed_endpoints: false,
+    }))
+    .await?;
+    let server: ServerView = parsed(told)?;
+    say::line(format_args!("{} is on the list. Sign in with: keyfob connect {0}", server.name));
+    Ok(0)
+}
+
+async fn connect(connect: Connect) -> Result<u8, Problem> {
+    let browser = match connect.browser.as_deref().map(Browser::parse).transpose()? {
+        Some(Browser::Follow) => return Err(keyfob_core::broker::no_follow()),
+        browser => browser,
+    };
+    let shows_link = browser == Some(Browser::None);
+    let link = Link::open(true).await?;
+    let request = Request::Connect { name: connect.name, browser, deadline: connect.deadline };
+    let told = link.ask_watching(request, |progress| match progress {
+        Progress::Trace { line } => say::line(show::step(&line)),
+        Progress::Link { link, until } if shows_link => {
+            say::line(format_args!("Open this link in a browser, until {until}:\n{link}"));
+        }
+        Progress::Link { .. } => {}
+    });
+    let told = told.await;
+    link.close().await;
+    let deadline = connect.deadline.filter(|seconds| *seconds < 600);
+    let told = told.map_err(|problem| match deadline {
+        Some(seconds) if problem.code == Code::CallbackTimeout => {
+            Problem::new(Code::Deadline).with("seconds", seconds)
+        }
+        _ => problem,
+    });
+    let server: ServerView = parsed(told?)?;
+    show::server(&server);
+    Ok(0)
+}
+
+async fn call(call: Call) -> Result<u8, Problem> {
+    let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
+    if !arguments.is_object() {
+        let cause = "the arguments of a tool are a JSON object, such as {\"text\":\"hello\"}";
+        return Err(Problem::new(Code::Usage).with("cause", cause));
+    }
+    let told = ask_lasting(Request::Call { name: call.name, tool: call.tool, arguments }).await?;
+    if call.json {
+        say::json(&told);
+    } else {
+        show::result(&told);
+    }
+    Ok(u8::from(told.get("isError").and_then(Value::as_bool).unwrap_or(false)))
+}
+
+async fn clients(clients: Clients) -> Result<u8, Problem> {
+    match clients {
+        Clients::Add { json: as_json, client, name } => {
+            let told = ask(Request::ClientsAdd { client, name }).await?;
+            let text = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default();
+            if as_json {
+                say::json(&json!({
+                    "name": told["name"], "key": told["key"], "header": told["header"],
+                }));
+            } else {
+                say::line(format_args!("Give {} this address and header:", text("name")));
+                say::line(format_args!("  {}\n  {}", text("address"), text("header")));
+                say::line("or, where it takes no headers, this address alone:");
+                say::line(format_args!("  {}", text("address_with_key")));
+                say::line("The key is shown only now; a lost one is replaced by a new one.");
+            }
+        }
+        Clients::List(shown) => {
+            let told = ask(Request::ClientsList).await?;
+            if shown.json {
+                say::json(&told);
+            } else {
+                for client in parsed::<Vec<ClientView>>(told)? {
+                    let ClientView { name, server, made_at } = client;
+                    say::line(format_args!("{name:20} {server:20} since {made_at}"));
+                }
+            }
+        }
+        Clients::Revoke { client } => {
+            ask(Request::ClientsRevoke { client: client.clone() }).await?;
+            say::line(format_args!("{client} has no keys any more."));
+        }
+    }
+    Ok(0)
+}
+
+/// What could and could not be done when something ended.
+fn ended(told: &Value) -> Result<(), Problem> {
+    let lines = told.get("lines").cloned().unwrap_or_default();
+    for line in parsed::<Vec<_>>(lines)? {
+        say::line(show::step(&line));
+    }
+    Ok(())
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(told: Value) -> Result<T, Problem> {
+    serde_json::from_value(told).map_err(Problem::internal)
+}

@@ -1,0 +1,127 @@
+//! `keyfob serve`: the broker without a desktop.
+
+use std::time::Duration;
+
+use keyfob_auth::client_document::ClientDocumentUrl;
+use keyfob_core::broker::{self, Options, Predecessor};
+use keyfob_core::browser::Browser;
+use keyfob_core::paths::{HOME_VARIABLE, Paths};
+use keyfob_core::problem::{Code, Problem};
+use serde_json::json;
+
+use crate::arguments::{Running, Serve, Store};
+use crate::{link, say};
+
+/// How long an ephemeral broker lives when nothing else is said.
+pub(crate) const EPHEMERAL_DEADLINE: u64 = 25;
+
+pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
+    let options = options(&arguments.running, arguments.store)?;
+    let mut running = broker::Running::start(options).await?;
+    let gateway = running.handle.gateway().origin();
+    if arguments.json {
+        say::line(json!({ "event": "ready", "gateway": gateway, "pid": std::process::id() }));
+    } else {
+        say::line(format_args!("Keyfob answers at {gateway}. Ctrl-C ends it."));
+    }
+    let deadline = deadline(&arguments.running);
+    let handle = running.handle.clone();
+    let status = tokio::select! {
+        () = running.relieved() => 0,
+        () = told_to_end() => 0,
+        () = idle(&handle, arguments.idle_exit) => 0,
+        () = after(deadline) => 6,
+    };
+    running.stop().await;
+    match deadline {
+        Some(seconds) if status == 6 => {
+            Err(Problem::new(Code::Deadline).with("seconds", seconds.as_secs()))
+        }
+        _ => Ok(status),
+    }
+}
+
+/// What the options of `serve` and `exec` come to.
+pub(crate) fn options(running: &Running, store: Option<Store>) -> Result<Options, Problem> {
+    let browser = match &running.browser {
+        Some(text) => match Browser::parse(text)? {
+            Browser::Follow if !running.ephemeral => return Err(broker::no_follow()),
+            browser => Some(browser),
+        },
+        None => None,
+    };
+    let document = match &running.client_metadata_url {
+        Some(url) => Some(ClientDocumentUrl::parse(url).map_err(|cause| {
+            Problem::new(Code::Usage).with("cause", format_args!("--client-metadata-url: {cause}"))
+        })?),
+        None => None,
+    };
+    if running.ephemeral && store == Some(Store::Keychain) {
+        let cause = "--ephemeral keeps nothing: it goes with --store memory";
+        return Err(Problem::new(Code::Usage).with("cause", cause));
+    }
+    // An ephemeral run belongs to no profile, unless one of its own was made for it.
+    let has_own_home = std::env::var_os(HOME_VARIABLE).is_some_and(|home| !home.is_empty());
+    let paths: Option<Paths> =
+        if running.ephemeral && !has_own_home { None } else { Some(link::paths()?) };
+    let store = match store {
+        Some(Store::Memory) => broker::Store::Memory,
+        _ if running.ephemeral => broker::Store::Memory,
+        Some(Store::Keychain) | None => broker::Store::Keychain,
+    };
+    Ok(Options {
+        paths,
+        store,
+        is_ephemeral: running.ephemeral,
+        listens: true,
+        predecessor: Predecessor::Respect,
+        probes: true,
+        browser,
+        document,
+        ca_file: running.ca_file.clone(),
+    })
+}
+
+/// When an ephemeral run, or one with a deadline, has to end.
+pub(crate) fn deadline(running: &Running) -> Option<Duration> {
+    let default = running.ephemeral.then_some(EPHEMERAL_DEADLINE);
+    running.deadline.or(default).map(Duration::from_secs)
+}
+
+pub(crate) async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ctrl-C, or what a service manager sends.
+pub(crate) async fn told_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+        if let (Ok(mut terminate), Ok(mut hangup)) = signals {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Ends a broker that nobody has used for a while.
+async fn idle(handle: &broker::Handle, seconds: Option<u64>) {
+    let Some(seconds) = seconds else { return std::future::pending().await };
+    let most = Duration::from_secs(seconds);
+    loop {
+        let unused = handle.gateway().activity.unused_for();
+        match most.checked_sub(unused) {
+            Some(rest) if !rest.is_zero() => tokio::time::sleep(rest).await,
+            _ => return,
+        }
+    }
+}

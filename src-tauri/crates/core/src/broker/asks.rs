@@ -1,0 +1,166 @@
+//! What the broker answers to the gateway.
+
+use std::time::Duration;
+
+use keyfob_auth::challenge::Challenge;
+use keyfob_auth::scope;
+
+use super::controller::Controller;
+use super::sign_in;
+use super::slot::Waiter;
+use crate::clock;
+use crate::gateway::seat::{Ask, Reply};
+use crate::problem::Code;
+use crate::server::{Event, LastSaid, State};
+
+/// A sign-in that succeeded this recently is not repeated because a token of it is refused.
+const TOO_SOON: Duration = Duration::from_secs(30);
+
+/// Most step-ups in a row without an answer in between.
+const MOST_STEP_UPS: u32 = 3;
+
+impl Controller {
+    pub(super) fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Lease { server, holds, reply } => self.lease_wanted(&server, holds, reply),
+            Ask::Refused { server, generation, is_second, challenge, holds, reply } => {
+                let waiter = Waiter { holds, not: None, reply };
+                self.refused(&server, generation, is_second, challenge, waiter);
+            }
+            Ask::ScopeWanted { server, generation, challenge, holds, reply } => {
+                self.scope_wanted(
+                    &server,
+                    generation,
+                    challenge,
+                    Waiter { holds, not: None, reply },
+                );
+            }
+            Ask::Answered { server } => {
+                let Some(slot) = self.slots.get_mut(&server) else { return };
+                slot.step_ups = 0;
+                let is_news = !matches!(slot.state, State::Open(_));
+                if slot.grant.is_none() && is_news {
+                    self.remembered.server(&server).last = Some(LastSaid::Open);
+                    self.remembered.save();
+                }
+                self.step(&server, Event::Answered);
+            }
+            Ask::Unreachable { server } => {
+                let retry_at = clock::now().plus(Duration::from_secs(30));
+                self.step(&server, Event::Unreachable { retry_at });
+            }
+        }
+    }
+
+    /// Lets a request wait, or answers it at once.
+    fn wait(&mut self, id: &str, waiter: Waiter) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.waiters.push(waiter);
+            slot.settle();
+        }
+    }
+
+    fn lease_wanted(&mut self, id: &str, holds: bool, reply: Reply) {
+        let now = clock::now();
+        let Some(slot) = self.slots.get(id) else { return };
+        let waiter = Waiter { holds, not: None, reply };
+        match &slot.state {
+            State::SignedOut(_) if holds && slot.held_failure.is_none() => {
+                self.begin_sign_in(id, None, sign_in::WINDOW);
+            }
+            State::VaultBlocked(_) if slot.grant.is_none() && !slot.is_loading => {
+                self.step(id, Event::TurnedOn);
+            }
+            State::Ready(_) | State::NeedsScope(_) | State::Offline(_) | State::VaultBlocked(_) => {
+                let Some(grant) = slot.grant.as_ref().filter(|grant| grant.is_stale(now)) else {
+                    return self.wait(id, waiter);
+                };
+                if now >= slot.not_before {
+                    self.begin_refresh(id);
+                } else if grant.has_ended(now) {
+                    let _ = waiter.reply.send(Err(slot.problem(Code::Offline)));
+                    return;
+                }
+            }
+            State::Off(_)
+            | State::Probing(_)
+            | State::Open(_)
+            | State::SignedOut(_)
+            | State::SigningIn(_)
+            | State::Refreshing(_) => {}
+        }
+        self.wait(id, waiter);
+    }
+
+    /// A 401. A token that has been replaced meanwhile was refused for its age; the present one
+    /// is renewed once; what is refused after that needs its person.
+    fn refused(
+        &mut self,
+        id: &str,
+        generation: Option<u64>,
+        is_second: bool,
+        challenge: Option<Challenge>,
+        waiter: Waiter,
+    ) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.challenge = Some(challenge.unwrap_or_default());
+        let is_current = generation.is_none_or(|refused| refused == slot.generation);
+        let is_busy = matches!(slot.state, State::Refreshing(_) | State::SigningIn(_));
+        if !is_current || is_busy {
+            return self.wait(id, waiter);
+        }
+        let now = clock::now();
+        let can_refresh = slot.grant.as_ref().is_some_and(|grant| grant.refresh.is_some());
+        if generation.is_some() && can_refresh && !is_second && now >= slot.not_before {
+            self.begin_refresh(id);
+            return self.wait(id, waiter);
+        }
+        let is_too_soon = slot.signed_in_at.is_some_and(|at| now.since(at) < TOO_SOON) && is_second;
+        let may_sign_in = waiter.holds && slot.held_failure.is_none() && !is_too_soon;
+        let event = if generation.is_some() { Event::Refused } else { Event::Challenged };
+        self.remembered.server(id).last = Some(LastSaid::SignIn);
+        self.step(id, event);
+        if may_sign_in {
+            self.begin_sign_in(id, None, sign_in::WINDOW);
+        }
+        self.wait(id, waiter);
+    }
+
+    /// A 403 `insufficient_scope`. What was asked for before and is demanded again is a plain
+    /// refusal.
+    fn scope_wanted(
+        &mut self,
+        id: &str,
+        generation: Option<u64>,
+        challenge: Challenge,
+        mut waiter: Waiter,
+    ) {
+        if generation.is_none() {
+            return self.refused(id, generation, false, Some(challenge), waiter);
+        }
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        if generation != Some(slot.generation) {
+            return self.wait(id, waiter);
+        }
+        let wanted = challenge.scope.as_deref().map(scope::split).unwrap_or_default();
+        let is_hopeless = wanted.is_empty()
+            || scope::covers(&slot.had_scopes(), &wanted)
+            || slot.step_ups >= MOST_STEP_UPS
+            || (waiter.holds && slot.held_failure.is_some());
+        if is_hopeless {
+            let _ = waiter.reply.send(Err(slot.problem(Code::SignInRefused)));
+            return;
+        }
+        waiter.not = Some(slot.generation);
+        let holds = waiter.holds;
+        if !matches!(slot.state, State::SigningIn(_)) {
+            slot.challenge = Some(challenge);
+            slot.step_ups += 1;
+            self.step(id, Event::ScopeWanted { wanted });
+            if holds {
+                self.begin_sign_in(id, None, sign_in::WINDOW);
+            }
+        }
+        self.wait(id, waiter);
+    }
+}

@@ -1,0 +1,105 @@
+//! What a person, or a program for them, asks of the broker.
+
+use std::time::Duration;
+
+use keyfob_auth::Secret;
+use keyfob_auth::trace::TraceStep;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::sign_in::Wish;
+use crate::browser::Browser;
+use crate::config::ServerConfig;
+use crate::problem::Problem;
+use crate::view::{ClientView, Progress, ServerView, TraceView};
+
+/// Where the answer goes.
+pub type Answer<T> = oneshot::Sender<Result<T, Problem>>;
+
+/// A client key, told once.
+#[derive(Debug)]
+pub struct ClientKey {
+    /// The server's name.
+    pub server: String,
+    /// The key.
+    pub key: Secret,
+    /// SHA-256 of the key, by which it can be taken back.
+    pub digest: String,
+    /// The gateway's origin.
+    pub origin: String,
+}
+
+/// What was done when a server was signed out or removed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Ended {
+    /// Line by line, what could and could not be done.
+    pub lines: Vec<TraceView>,
+}
+
+/// A command. Each answers once.
+#[expect(missing_docs, reason = "the fields repeat the words of the control channel")]
+pub enum Command {
+    /// Puts a server on the list; its secrets are in the vault already.
+    Add { server: ServerConfig, secrets: NewSecrets, is_listed: bool, answer: Answer<ServerView> },
+    /// All servers.
+    List { answer: Answer<Vec<ServerView>> },
+    /// One server.
+    Status { name: String, answer: Answer<ServerView> },
+    /// The server with that URL, where there is one.
+    Find { url: String, answer: Answer<Option<String>> },
+    /// Its trace.
+    Trace { name: String, answer: Answer<Vec<TraceView>> },
+    /// Signs in.
+    Connect {
+        name: String,
+        browser: Option<Browser>,
+        window: Duration,
+        progress: mpsc::UnboundedSender<Progress>,
+        answer: Answer<ServerView>,
+    },
+    /// Watches the sign-ins that held requests start, with this browser.
+    Watch { name: String, browser: Option<Browser>, answer: Answer<()> },
+    /// The person wishes something during a sign-in.
+    Wish { name: String, wish: Wish, answer: Answer<()> },
+    /// Renews the access token.
+    Refresh { name: String, answer: Answer<ServerView> },
+    /// Forgets the grant and says what there is to revoke.
+    SignOut { name: String, is_final: bool, answer: Answer<Ended> },
+    /// Something for the trace of a server.
+    Note { name: String, lines: Vec<TraceStep> },
+    /// Makes a client key.
+    MakeKey { client: String, name: String, lasts: bool, holds: bool, answer: Answer<ClientKey> },
+    /// Takes back the keys of a client, or one key.
+    RevokeKeys { client: Option<String>, digest: Option<String>, answer: Answer<usize> },
+    /// All clients with lasting keys.
+    Clients { answer: Answer<Vec<ClientView>> },
+    /// How the last sign-in to a server failed, if it did.
+    LastFailure { name: String, answer: Answer<Option<Problem>> },
+    /// A list of tools was seen.
+    ToolsSeen { name: String, count: u32 },
+    /// The end.
+    Stop { reply: oneshot::Sender<()> },
+}
+
+impl Command {
+    /// Whether it shows or changes what the keychain has not told yet.
+    pub(super) fn wants_states(&self) -> bool {
+        matches!(
+            self,
+            Self::List { .. }
+                | Self::Status { .. }
+                | Self::Connect { .. }
+                | Self::Refresh { .. }
+                | Self::SignOut { .. }
+        )
+    }
+}
+
+/// Secrets of a new server, for use at once.
+#[derive(Debug, Default)]
+pub struct NewSecrets {
+    /// The client secret.
+    pub client: Option<Secret>,
+    /// Header values.
+    pub headers: Vec<(String, Secret)>,
+}

@@ -1,0 +1,349 @@
+//! What the broker does for a person.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use keyfob_auth::grant::{Grant, decode_registration};
+use tokio::sync::{mpsc, oneshot};
+
+use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
+use super::controller::{Controller, entry, registration_id, set_headers};
+use super::sign_out;
+use super::slot::Waiter;
+use crate::browser::Browser;
+use crate::client_key;
+use crate::clock;
+use crate::config::ServerConfig;
+use crate::gateway::seat::Lease;
+use crate::problem::{Code, Problem};
+use crate::server::{Event, State};
+use crate::vault::EntryKind;
+use crate::view::{ClientView, Progress, ServerView, TraceView};
+
+impl Controller {
+    pub(super) fn command(&mut self, command: Command) {
+        let is_loading = self.slots.values().any(|slot| slot.is_loading);
+        if is_loading && command.wants_states() {
+            return self.deferred.push(command);
+        }
+        match command {
+            Command::Add { server, secrets, is_listed, answer } => {
+                let _ = answer.send(self.add(server, secrets, is_listed));
+            }
+            Command::List { answer } => {
+                let servers = self.config.servers.iter();
+                let slots = servers.filter_map(|server| self.slots.get(&server.id));
+                let _ = answer.send(Ok(slots.map(|slot| self.view(slot)).collect()));
+            }
+            Command::Status { name, answer } => {
+                let _ = answer.send(self.status(&name));
+            }
+            Command::Find { url, answer } => {
+                let found = self.config.servers.iter().find(|server| server.url == url);
+                let _ = answer.send(Ok(found.map(|server| server.name.clone())));
+            }
+            Command::Trace { name, answer } => {
+                let _ = answer.send(self.id_of(&name).map(|id| {
+                    self.remembered.server(&id).trace.iter().map(TraceView::from).collect()
+                }));
+            }
+            Command::Connect { name, browser, window, progress, answer } => {
+                self.connect(&name, browser, window, progress, answer);
+            }
+            Command::Watch { name, browser, answer } => {
+                let watched = self.id_of(&name).map(|id| {
+                    if let Some(slot) = self.slots.get_mut(&id) {
+                        slot.browser = browser;
+                        slot.held_failure = None;
+                        slot.last_failure = None;
+                    }
+                });
+                let _ = answer.send(watched);
+            }
+            Command::Wish { name, wish, answer } => {
+                let wished = self.id_of(&name).map(|id| {
+                    let under_way = self.slots.get(&id).and_then(|slot| slot.sign_in.as_ref());
+                    if let Some(under_way) = under_way {
+                        let _ = under_way.wishes.send(wish);
+                    }
+                });
+                let _ = answer.send(wished);
+            }
+            Command::Refresh { name, answer } => self.refresh_now(&name, answer),
+            Command::SignOut { name, is_final, answer } => self.sign_out(&name, is_final, answer),
+            Command::Note { name, lines } => {
+                if let Ok(id) = self.id_of(&name) {
+                    self.trace(&id, lines);
+                    self.remembered.save();
+                }
+            }
+            Command::MakeKey { client, name, lasts, holds, answer } => {
+                let _ = answer.send(self.make_key(&client, &name, lasts, holds));
+            }
+            Command::RevokeKeys { client, digest, answer } => {
+                let is_gone = |key: &crate::remembered::KeyDigest| {
+                    client.as_ref().is_some_and(|client| *client == key.client)
+                        || digest.as_ref().is_some_and(|digest| *digest == key.sha256)
+                };
+                self.gateway.seats.revoke(is_gone);
+                let before = self.remembered.facts.keys.len();
+                self.remembered.facts.keys.retain(|key| !is_gone(key));
+                let gone = before - self.remembered.facts.keys.len();
+                if gone > 0 {
+                    self.remembered.save();
+                }
+                let _ = answer.send(match client {
+                    Some(client) if gone == 0 => {
+                        Err(Problem::new(Code::UnknownClient).with("name", client))
+                    }
+                    _ => Ok(gone),
+                });
+            }
+            Command::Clients { answer } => {
+                let keys = self.remembered.facts.keys.iter();
+                let clients = keys.filter_map(|key| {
+                    let slot = self.slots.get(&key.server)?;
+                    Some(ClientView {
+                        name: key.client.clone(),
+                        server: slot.config.name.clone(),
+                        made_at: clock::rfc3339(key.made_at),
+                    })
+                });
+                let _ = answer.send(Ok(clients.collect()));
+            }
+            Command::LastFailure { name, answer } => {
+                let _ = answer.send(
+                    self.id_of(&name)
+                        .map(|id| self.slots.get(&id).and_then(|slot| slot.last_failure.clone())),
+                );
+            }
+            Command::ToolsSeen { name, count } => {
+                if let Ok(id) = self.id_of(&name)
+                    && self.remembered.server(&id).tools != Some(count)
+                {
+                    self.remembered.server(&id).tools = Some(count);
+                    self.remembered.save();
+                }
+            }
+            // The loop ends on it before it comes here.
+            Command::Stop { reply } => {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        server: ServerConfig,
+        secrets: NewSecrets,
+        is_listed: bool,
+    ) -> Result<ServerView, Problem> {
+        if self.config.server(&server.name).is_some() {
+            return Err(Problem::new(Code::NameTaken).with("name", server.name));
+        }
+        let id = server.id.clone();
+        if is_listed {
+            self.config.add(server.clone())?;
+        } else {
+            self.config.servers.push(server.clone());
+        }
+        self.seat(server);
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return Err(Problem::internal("the server has no slot"));
+        };
+        set_headers(slot, &secrets.headers);
+        slot.own_secret = secrets.client;
+        let Some(slot) = self.slots.get(&id) else {
+            return Err(Problem::internal("the server has no slot"));
+        };
+        Ok(self.view(slot))
+    }
+
+    fn status(&self, name: &str) -> Result<ServerView, Problem> {
+        let id = self.id_of(name)?;
+        let slot =
+            self.slots.get(&id).ok_or_else(|| Problem::internal("the server has no slot"))?;
+        Ok(self.view(slot))
+    }
+
+    fn connect(
+        &mut self,
+        name: &str,
+        browser: Option<Browser>,
+        window: Duration,
+        progress: mpsc::UnboundedSender<Progress>,
+        answer: Answer<ServerView>,
+    ) {
+        let id = match self.id_of(name) {
+            Ok(id) => id,
+            Err(problem) => {
+                let _ = answer.send(Err(problem));
+                return;
+            }
+        };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        if let State::Off(_) = slot.state {
+            let _ = answer.send(Err(slot.problem(Code::ServerOff)));
+            return;
+        }
+        slot.held_failure = None;
+        self.begin_sign_in(&id, browser, window);
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        match slot.sign_in.as_mut() {
+            Some(under_way) => {
+                for told in &under_way.told {
+                    let _ = progress.send(told.clone());
+                }
+                under_way.watchers.push(progress);
+                under_way.ends.push(answer);
+            }
+            None => {
+                let _ = answer.send(Err(Problem::internal("the sign-in could not begin")));
+            }
+        }
+    }
+
+    fn refresh_now(&mut self, name: &str, answer: Answer<ServerView>) {
+        let found = self.id_of(name).and_then(|id| {
+            let slot = self.slots.get(&id).ok_or_else(|| Problem::internal("no slot"))?;
+            match slot.grant.as_deref() {
+                Some(Grant { refresh: Some(_), .. }) => Ok(id),
+                Some(_) | None => Err(slot.problem(Code::GrantExpired)),
+            }
+        });
+        let id = match found {
+            Ok(id) => id,
+            Err(problem) => {
+                let _ = answer.send(Err(problem));
+                return;
+            }
+        };
+        let generation = self.slots.get(&id).map_or(0, |slot| slot.generation);
+        self.begin_refresh(&id);
+        // The answer waits like a request of a client does, then looks at what came of it.
+        let (reply, settled) = oneshot::channel();
+        if let Some(slot) = self.slots.get_mut(&id) {
+            slot.waiters.push(Waiter { holds: false, not: None, reply });
+        }
+        let (commands, name) = (self.commands.clone(), name.to_owned());
+        tokio::spawn(async move {
+            let came = match settled.await {
+                Ok(Ok(Lease::Bearer(bearer))) if bearer.generation > generation => {
+                    let (status, viewed) = oneshot::channel();
+                    let _ = commands.send(Command::Status { name, answer: status });
+                    viewed.await.unwrap_or_else(|_| Err(Problem::new(Code::Offline)))
+                }
+                Ok(Err(problem)) => Err(problem),
+                Ok(Ok(_)) | Err(_) => Err(Problem::new(Code::Offline).with("server", &name)),
+            };
+            let _ = answer.send(came);
+        });
+    }
+
+    /// Ends a grant. What is to be revoked is revoked in its own time; the grant is gone from here
+    /// at once.
+    fn sign_out(&mut self, name: &str, is_final: bool, answer: Answer<Ended>) {
+        let id = match self.id_of(name) {
+            Ok(id) => id,
+            Err(problem) => {
+                let _ = answer.send(Err(problem));
+                return;
+            }
+        };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let grant = slot.grant.take();
+        slot.generation += 1;
+        slot.last_failure = None;
+        let facts = self.remembered.server(&id);
+        facts.has_worked = false;
+        facts.tools = None;
+        self.step(&id, Event::SignedOut);
+        let mut gone = vec![(EntryKind::Grant, id.clone())];
+        let mut registration_entry = None;
+        if is_final {
+            gone.push((EntryKind::ClientSecret, id.clone()));
+            gone.push((EntryKind::Headers, id.clone()));
+            registration_entry =
+                grant.as_deref().and_then(|grant| self.own_registration(&id, grant));
+            if let Err(problem) = self.config.remove(name) {
+                let _ = answer.send(Err(problem));
+                return;
+            }
+            self.gateway.seats.remove(name);
+            self.slots.remove(&id);
+            self.remembered.facts.servers.remove(&id);
+            self.remembered.facts.keys.retain(|key| key.server != id);
+            if let Some(entry) = &registration_entry {
+                self.remembered.facts.registrations.retain(|known| known != entry);
+                gone.push((EntryKind::Registration, entry.clone()));
+            }
+        }
+        self.remembered.save();
+        let (vault, fetch, commands) =
+            (self.vault.clone(), self.fetch.clone(), self.commands.clone());
+        let name = name.to_owned();
+        tokio::spawn(async move {
+            let mut lines = Vec::new();
+            if let Some(grant) = &grant {
+                lines.extend(sign_out::revoke(grant, &fetch).await);
+            }
+            if let Some(id) = &registration_entry
+                && let Ok(entry) = entry(EntryKind::Registration, id)
+                && let Ok(Some(text)) = vault.get(&entry).await
+                && let Ok(registration) = decode_registration(&text)
+            {
+                lines.extend(sign_out::unregister(&registration, &fetch).await);
+            }
+            let mut failure = None;
+            for (kind, id) in gone {
+                let Ok(entry) = entry(kind, &id) else { continue };
+                if let Err(error) = vault.delete(&entry).await {
+                    failure = Some(super::vault_problem(&error));
+                }
+            }
+            let shown = lines.iter().map(TraceView::from).collect();
+            let _ = commands.send(Command::Note { name, lines });
+            let _ = answer.send(match failure {
+                Some(problem) => Err(problem),
+                None => Ok(Ended { lines: shown }),
+            });
+        });
+    }
+
+    /// The dynamic registration behind a grant, where no other server uses it.
+    fn own_registration(&self, id: &str, grant: &Grant) -> Option<String> {
+        let name = registration_id(&grant.registration);
+        let is_known = self.remembered.facts.registrations.contains(&name);
+        let others: BTreeSet<&str> = self
+            .slots
+            .iter()
+            .filter(|(other, _)| *other != id)
+            .filter_map(|(_, slot)| slot.grant.as_deref())
+            .map(|grant| grant.registration.client_id.as_str())
+            .collect();
+        (is_known && !others.contains(grant.registration.client_id.as_str())).then_some(name)
+    }
+
+    fn make_key(
+        &mut self,
+        client: &str,
+        name: &str,
+        lasts: bool,
+        holds: bool,
+    ) -> Result<ClientKey, Problem> {
+        let id = self.id_of(name)?;
+        let (key, digest) = client_key::make(client, &id, clock::now())?;
+        let told = ClientKey {
+            server: name.to_owned(),
+            key,
+            digest: digest.sha256.clone(),
+            origin: self.gateway.origin(),
+        };
+        self.gateway.seats.admit(digest.clone(), holds);
+        if lasts {
+            self.remembered.facts.keys.push(digest);
+            self.remembered.save();
+        }
+        Ok(told)
+    }
+}

@@ -1,0 +1,234 @@
+//! The way to a broker in this process.
+
+use std::time::Duration;
+
+use keyfob_auth::{Secret, ServerUrl};
+use tokio::sync::{mpsc, oneshot};
+
+use super::command::{Answer, ClientKey, Command, NewSecrets};
+use super::controller::entry;
+use super::{sign_in, vault_problem};
+use crate::browser::Browser;
+use crate::config::{self, ServerConfig, check_name, suggest_name};
+use crate::control::protocol::NewServer;
+use crate::gateway::Gateway;
+use crate::problem::{Code, Problem};
+use crate::vault::{EntryKind, Vault};
+use crate::view::{Progress, ServerView};
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    gateway: Gateway,
+    vault: Vault,
+}
+
+impl Handle {
+    pub(super) fn new(
+        commands: mpsc::UnboundedSender<Command>,
+        gateway: Gateway,
+        vault: Vault,
+    ) -> Self {
+        Self { commands, gateway, vault }
+    }
+
+    /// The gateway.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Asks and waits for the answer.
+    ///
+    /// # Errors
+    /// The broker's problem, or that it has ended.
+    pub async fn ask<T>(&self, make: impl FnOnce(Answer<T>) -> Command) -> Result<T, Problem> {
+        let (answer, came) = oneshot::channel();
+        let ended = || Problem::internal("Keyfob is ending");
+        self.commands.send(make(answer)).map_err(|_| ended())?;
+        came.await.map_err(|_| ended())?
+    }
+
+    /// Tells and does not wait.
+    pub fn tell(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    /// Puts a server on the list, its secrets into the vault first.
+    ///
+    /// # Errors
+    /// When something about it cannot be used; nothing has changed then.
+    pub async fn add(&self, new: NewServer, is_listed: bool) -> Result<ServerView, Problem> {
+        let taken: Vec<String> = self
+            .ask(|answer| Command::List { answer })
+            .await?
+            .into_iter()
+            .map(|s| s.name)
+            .collect();
+        let server = checked(&new, |name| taken.iter().any(|known| known == name))?;
+        let id = server.id.clone();
+        if let Some(secret) = &new.client_secret {
+            self.keep(EntryKind::ClientSecret, &id, secret.clone()).await?;
+        }
+        if !new.headers.is_empty() {
+            let pairs: Vec<_> = new.headers.iter().map(|(n, v)| (n, v.expose())).collect();
+            let text = serde_json::to_string(&pairs).map_err(Problem::internal)?;
+            self.keep(EntryKind::Headers, &id, Secret::new(text)).await?;
+        }
+        let secrets = NewSecrets { client: new.client_secret, headers: new.headers };
+        let added = self.ask(|answer| Command::Add { server, secrets, is_listed, answer }).await;
+        if added.is_err() {
+            for kind in [EntryKind::ClientSecret, EntryKind::Headers] {
+                if let Ok(entry) = entry(kind, &id) {
+                    let _ = self.vault.delete(&entry).await;
+                }
+            }
+        }
+        added
+    }
+
+    /// Signs in and waits for the end.
+    ///
+    /// # Errors
+    /// Why nothing came of it.
+    pub async fn connect(
+        &self,
+        name: &str,
+        browser: Option<Browser>,
+        window: Option<Duration>,
+        progress: mpsc::UnboundedSender<Progress>,
+    ) -> Result<ServerView, Problem> {
+        // A sign-in whose grant could not be kept would be a person's time wasted.
+        self.vault.check().await.map_err(|error| vault_problem(&error))?;
+        let name = name.to_owned();
+        let window = window.unwrap_or(sign_in::WINDOW).min(sign_in::WINDOW);
+        self.ask(|answer| Command::Connect { name, browser, window, progress, answer }).await
+    }
+
+    /// Makes a client key.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub async fn make_key(
+        &self,
+        client: &str,
+        name: &str,
+        lasts: bool,
+        holds: bool,
+    ) -> Result<ClientKey, Problem> {
+        let (client, name) = (client.to_owned(), name.to_owned());
+        self.ask(|answer| Command::MakeKey { client, name, lasts, holds, answer }).await
+    }
+
+    /// Opens a session for one command: the server with that URL, or a new one on the list, and a
+    /// key whose requests wait while a sign-in is started for them.
+    ///
+    /// # Errors
+    /// When the server cannot be used.
+    pub async fn open_session(
+        &self,
+        server: NewServer,
+        browser: Option<Browser>,
+    ) -> Result<ClientKey, Problem> {
+        let url =
+            ServerUrl::parse(&server.url).map(|url| url.as_str().to_owned()).unwrap_or_default();
+        let name = match self.ask(|answer| Command::Find { url, answer }).await? {
+            Some(name) => name,
+            None => self.add(server, true).await?.name,
+        };
+        let watched = name.clone();
+        self.ask(|answer| Command::Watch { name: watched, browser, answer }).await?;
+        self.make_key("exec", &name, false, true).await
+    }
+
+    /// Ends it.
+    pub async fn close_session(&self, session: &ClientKey) {
+        let (client, digest) = (None, Some(session.digest.clone()));
+        let _ = self.ask(|answer| Command::RevokeKeys { client, digest, answer }).await;
+        let name = session.server.clone();
+        let _ = self.ask(|answer| Command::Watch { name, browser: None, answer }).await;
+    }
+
+    /// Tests the keychain.
+    ///
+    /// # Errors
+    /// Why it does not work.
+    pub async fn check_vault(&self) -> Result<crate::vault::Lasts, Problem> {
+        self.vault.check().await.map_err(|error| vault_problem(&error))
+    }
+
+    pub(super) async fn stop(&self) {
+        let (reply, ended) = oneshot::channel();
+        self.tell(Command::Stop { reply });
+        let _ = ended.await;
+    }
+
+    async fn keep(&self, kind: EntryKind, id: &str, text: Secret) -> Result<(), Problem> {
+        self.vault.put(&entry(kind, id)?, text).await.map_err(|error| vault_problem(&error))
+    }
+}
+
+/// Headers that cannot be the user's own: they belong to the hop, or to the gateway.
+const NOT_OWN: [&str; 8] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+];
+
+/// Checks a new server before anything changes.
+fn checked(new: &NewServer, is_taken: impl Fn(&str) -> bool) -> Result<ServerConfig, Problem> {
+    let usage = |cause: String| Problem::new(Code::Usage).with("cause", cause);
+    let url = ServerUrl::parse(&new.url).map_err(|cause| {
+        Problem::new(Code::InvalidUrl)
+            .with("url", keyfob_auth::text::without_query(&new.url))
+            .with("cause", cause)
+    })?;
+    let name = match &new.name {
+        Some(name) => {
+            check_name(name).map_err(|cause| usage(cause.to_string()))?;
+            if is_taken(name) {
+                return Err(Problem::new(Code::NameTaken).with("name", name));
+            }
+            name.clone()
+        }
+        None => suggest_name(&url, is_taken),
+    };
+    if let Some(issuer) = &new.issuer
+        && !keyfob_auth::server_url::is_usable_endpoint(issuer)
+    {
+        return Err(usage(format!("--issuer takes an https URL, not {issuer}")));
+    }
+    if new.client_secret.is_some() && new.client_id.is_none() {
+        return Err(usage("a client secret needs its client id: --client-id".to_owned()));
+    }
+    for (header, value) in &new.headers {
+        let lower = header.to_ascii_lowercase();
+        let is_fit =
+            lower.parse::<http::HeaderName>().is_ok() && !NOT_OWN.contains(&lower.as_str());
+        if !is_fit {
+            return Err(usage(format!("{header} cannot be a header of your own")));
+        }
+        if value.is_empty() || http::HeaderValue::from_str(value.expose()).is_err() {
+            return Err(usage(format!(
+                "the value for the header {header} is empty or cannot be sent"
+            )));
+        }
+    }
+    Ok(ServerConfig {
+        id: config::new_id()?,
+        name,
+        url: url.as_str().to_owned(),
+        issuer: new.issuer.clone(),
+        client_id: new.client_id.clone().filter(|id| !id.is_empty()),
+        scopes: new.scopes.clone(),
+        headers: new.headers.iter().map(|(name, _)| name.clone()).collect(),
+        enabled: true,
+        allow_guessed_endpoints: new.allow_guessed_endpoints,
+        allow_unadvertised_pkce: false,
+    })
+}

@@ -1,0 +1,299 @@
+//! The broker: the one process that owns vault, refresh and gateway.
+
+mod asks;
+pub mod command;
+mod commands;
+mod controller;
+mod handle;
+mod instance;
+mod refresh;
+mod report;
+mod reports;
+mod requests;
+mod sign_in;
+mod sign_out;
+mod slot;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyfob_auth::client_document::{ClientDocumentUrl, PORTS};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use self::controller::Controller;
+pub use self::handle::Handle;
+use self::instance::Instance;
+use crate::browser::Browser;
+use crate::config::Config;
+use crate::fetch::Fetch;
+use crate::gateway::callbacks::Callbacks;
+use crate::gateway::relay::Relay;
+use crate::gateway::seat::Seats;
+use crate::gateway::{Gateway, Listeners, choose_port, free_port, take_port};
+use crate::paths::Paths;
+use crate::problem::{Code, Problem};
+use crate::remembered::Remembered;
+use crate::vault::{ProfileId, Vault, VaultError};
+
+/// How long open requests are let end when the broker stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a predecessor may take to give up lock and port.
+const HAND_OVER: Duration = Duration::from_secs(8);
+
+/// The URL of the client document that this build was made with.
+const BUILT_IN_DOCUMENT: Option<&str> = option_env!("KEYFOB_CLIENT_METADATA_URL");
+
+/// Where grants are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// In the OS keychain.
+    Keychain,
+    /// In memory, for this run.
+    Memory,
+}
+
+/// What to do when another process is the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Predecessor {
+    /// Refuse to start.
+    Respect,
+    /// Ask it to give up lock and port.
+    Relieve,
+}
+
+/// How a broker starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The profile's folders; without them nothing is read or written.
+    pub paths: Option<Paths>,
+    /// Where grants are kept.
+    pub store: Store,
+    /// A port of its own, no lock: many may run at once.
+    pub is_ephemeral: bool,
+    /// Whether it answers on its port; what only looks at the list does not need to.
+    pub listens: bool,
+    /// What to do when another process is the broker.
+    pub predecessor: Predecessor,
+    /// Whether servers are asked before anyone uses them.
+    pub probes: bool,
+    /// Overrides the setting.
+    pub browser: Option<Browser>,
+    /// Overrides the setting.
+    pub document: Option<ClientDocumentUrl>,
+    /// Overrides the setting.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A broker that runs in this process.
+#[derive(Debug)]
+pub struct Running {
+    /// The way to it.
+    pub handle: Handle,
+    controller: JoinHandle<()>,
+    gateway: JoinHandle<()>,
+    #[cfg(unix)]
+    control: Option<crate::control::server::Control>,
+    stop: watch::Sender<bool>,
+    _instance: Option<Instance>,
+}
+
+impl Running {
+    /// Starts a broker.
+    ///
+    /// # Errors
+    /// When another one runs, the port is taken, or the settings cannot be used.
+    pub async fn start(options: Options) -> Result<Self, Problem> {
+        if let Some(paths) = &options.paths {
+            paths.create().map_err(|error| {
+                Problem::new(Code::ConfigInvalid)
+                    .with("file", paths.config.display())
+                    .with("cause", error)
+            })?;
+        }
+        let instance = match &options.paths {
+            Some(paths) if !options.is_ephemeral => {
+                Some(become_broker(paths, options.predecessor).await?)
+            }
+            Some(_) | None => None,
+        };
+        let (mut config, remembered) = match &options.paths {
+            Some(paths) => (Config::load(&paths.config_file())?, Remembered::load(&paths.state)?),
+            None => (Config::unsaved(), Remembered::unsaved()?),
+        };
+        let document = match &options.document {
+            Some(document) => Some(document.clone()),
+            None => client_document(&config)?,
+        };
+        let browser = match (&options.browser, &config.settings.browser) {
+            (Some(browser), _) => browser.clone(),
+            (None, Some(setting)) => match Browser::parse(setting)? {
+                Browser::Follow => return Err(no_follow()),
+                browser => browser,
+            },
+            (None, None) => Browser::System,
+        };
+        let ca_file = options.ca_file.clone().or_else(|| config.settings.ca_file.clone());
+        let fetch = Fetch::new(ca_file.as_deref())?;
+        let relay = Relay::new(ca_file.as_deref())?;
+        let listeners = match options.listens {
+            true => Some(listen(&options, &mut config).await?),
+            false => None,
+        };
+        let port = match &listeners {
+            Some(listeners) => listeners.port().map_err(Problem::internal)?,
+            None => config.settings.port.unwrap_or(PORTS[0]),
+        };
+        let vault = match options.store {
+            Store::Keychain => Vault::keychain(
+                ProfileId::new(remembered.facts.profile.clone()).map_err(Problem::internal)?,
+            ),
+            Store::Memory => Vault::memory(),
+        };
+        let (ask, asks) = mpsc::unbounded_channel();
+        let (command, commands) = mpsc::unbounded_channel();
+        let (report, reports) = mpsc::unbounded_channel();
+        let gateway = Gateway {
+            port,
+            seats: Arc::new(Seats::default()),
+            callbacks: Arc::new(Callbacks::default()),
+            relay,
+            broker: ask,
+            activity: Arc::default(),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let handle = Handle::new(command.clone(), gateway.clone(), vault.clone());
+        let controller = Controller {
+            config,
+            remembered,
+            slots: std::collections::BTreeMap::new(),
+            vault,
+            fetch,
+            ca_file,
+            document,
+            browser,
+            gateway: gateway.clone(),
+            probes: options.probes,
+            reports: report,
+            commands: command,
+            deferred: Vec::new(),
+        };
+        let controller = tokio::spawn(controller.run(asks, commands, reports));
+        let gateway = tokio::spawn(async move {
+            if let Some(listeners) = listeners {
+                gateway.serve(listeners, stopped, GRACE).await;
+            }
+        });
+        #[cfg(unix)]
+        let control = match &options.paths {
+            Some(paths) => {
+                Some(crate::control::server::Control::open(paths, handle.clone()).await?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            handle,
+            controller,
+            gateway,
+            #[cfg(unix)]
+            control,
+            stop,
+            _instance: instance,
+        })
+    }
+
+    /// Waits until a successor asks this broker to go.
+    pub async fn relieved(&mut self) {
+        #[cfg(unix)]
+        if let Some(control) = &mut self.control {
+            return control.relieved().await;
+        }
+        std::future::pending().await
+    }
+
+    /// Ends: lets open requests end, saves what is unsaved, gives up port and lock.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        let _ = self.gateway.await;
+        self.handle.stop().await;
+        let _ = self.controller.await;
+        #[cfg(unix)]
+        if let Some(control) = self.control {
+            control.close();
+        }
+    }
+}
+
+async fn become_broker(paths: &Paths, predecessor: Predecessor) -> Result<Instance, Problem> {
+    let held = match Instance::take(&paths.run) {
+        Ok(instance) => return Ok(instance),
+        Err(problem) => problem,
+    };
+    if held.code != Code::AlreadyRunning || predecessor == Predecessor::Respect {
+        return Err(held);
+    }
+    #[cfg(unix)]
+    if let Some(mut connection) = crate::control::client::connect(paths).await {
+        let asked = connection.ask(crate::control::protocol::Request::Drain, |_| {});
+        let _ = tokio::time::timeout(HAND_OVER, asked).await;
+    }
+    let deadline = tokio::time::Instant::now() + HAND_OVER;
+    loop {
+        match Instance::take(&paths.run) {
+            Ok(instance) => return Ok(instance),
+            Err(problem) if tokio::time::Instant::now() > deadline => return Err(problem),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// The URL of the client document: the setting's, else the one that this build was made with.
+///
+/// # Errors
+/// When it cannot be a client id.
+pub fn client_document(config: &Config) -> Result<Option<ClientDocumentUrl>, Problem> {
+    let set = config.settings.client_metadata_url.as_deref();
+    let Some(url) = set.or(BUILT_IN_DOCUMENT).filter(|url| !url.is_empty()) else {
+        return Ok(None);
+    };
+    ClientDocumentUrl::parse(url).map(Some).map_err(|cause| {
+        Problem::new(Code::ConfigInvalid)
+            .with("file", config.file().display())
+            .with("cause", format_args!("client_metadata_url: {cause}"))
+    })
+}
+
+/// Links are followed only where nothing but a test can be harmed.
+pub fn no_follow() -> Problem {
+    Problem::new(Code::Usage).with("cause", "--browser follow works only with --ephemeral")
+}
+
+async fn listen(options: &Options, config: &mut Config) -> Result<Listeners, Problem> {
+    if options.is_ephemeral {
+        return free_port().await.map_err(Problem::internal);
+    }
+    let taken = |port: &dyn std::fmt::Display, file: &std::path::Path| {
+        Problem::new(Code::PortTaken).with("port", port).with("file", file.display())
+    };
+    if let Some(port) = config.settings.port {
+        return take_port(port).await.map_err(|_| taken(&port, config.file()));
+    }
+    let all = keyfob_auth::client_document::PORTS.map(|port| port.to_string()).join(", ");
+    let listeners = choose_port().await.map_err(|_| taken(&all, config.file()))?;
+    let port = listeners.port().map_err(Problem::internal)?;
+    config.set_port(port)?;
+    Ok(listeners)
+}
+
+/// What a person is told when the vault fails.
+pub fn vault_problem(error: &VaultError) -> Problem {
+    match error {
+        VaultError::Absent { why } => Problem::new(Code::VaultAbsent).with("cause", why),
+        VaultError::Locked | VaultError::TimedOut | VaultError::Denied => {
+            Problem::new(Code::VaultLocked)
+        }
+        error => Problem::new(Code::VaultFailed).with("cause", error),
+    }
+}

@@ -1,0 +1,155 @@
+//! Renewing one access token. There is one refresh per grant at a time, whoever asks.
+
+use std::time::Duration;
+
+use keyfob_auth::error_code::ErrorCode;
+use keyfob_auth::grant::Grant;
+use keyfob_auth::registration::RegistrationKind;
+use keyfob_auth::token::{self, TokenError};
+use keyfob_auth::trace::{Step, TraceStep};
+
+use crate::clock;
+use crate::fetch::Fetch;
+use crate::reach::Reach;
+use crate::vault::{EntryId, Vault, VaultError};
+
+/// How it ended.
+#[derive(Debug)]
+pub enum End {
+    /// A new token; it is in the vault unless the vault failed.
+    Renewed {
+        /// The grant with it.
+        grant: Box<Grant>,
+        /// Why it could not be saved.
+        unsaved: Option<VaultError>,
+        /// For the trace.
+        line: TraceStep,
+    },
+    /// The grant is dead.
+    Dead {
+        /// The registration is, too.
+        is_client_gone: bool,
+        /// For the trace.
+        line: TraceStep,
+    },
+    /// It could not be told; nothing is lost.
+    NotNow {
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
+        /// For the trace.
+        line: TraceStep,
+    },
+}
+
+/// Renews a grant's access token and saves the result before anyone may use it.
+pub async fn refresh(
+    grant: Box<Grant>,
+    server_url: url::Url,
+    fetch: Fetch,
+    vault: Vault,
+    entry: EntryId,
+) -> End {
+    let started = clock::now();
+    let line =
+        move |result: String| TraceStep::new(clock::now(), Step::Refresh, result).since(started);
+    let target = grant.token_endpoint.clone();
+    let Some(refresh_token) = grant.refresh.clone() else {
+        let line = line("there is no refresh token".to_owned()).decision("sign in again").warn();
+        return End::Dead { is_client_gone: false, line };
+    };
+    let request = token::refresh(
+        &grant.registration,
+        &grant.token_endpoint,
+        &refresh_token,
+        grant.resource.as_deref(),
+    );
+    let Some(request) = request else {
+        let line = line("its token endpoint cannot be used".to_owned()).warn();
+        return End::Dead { is_client_gone: false, line };
+    };
+    // What the grant names was learnt from the server, so the server's own reach is the limit;
+    // an issuer that the user typed had its say when the grant was made.
+    let reach = match url::Url::parse(&grant.token_endpoint) {
+        Ok(endpoint) => Reach::of_url(&server_url).await.max(Reach::of_url(&endpoint).await),
+        Err(_) => Reach::of_url(&server_url).await,
+    };
+    let response = match fetch.send(request, reach).await {
+        Ok(response) => response,
+        Err(cause) => {
+            let line = line(cause.to_string()).target(&target).decision("later again").warn();
+            return End::NotNow { retry_after: None, line };
+        }
+    };
+    match token::parse(&response, clock::now()) {
+        Ok(tokens) => {
+            let mut renewed = grant;
+            renewed.renew(tokens);
+            let unsaved = save(&vault, &entry, &renewed).await;
+            let mut line = line("renewed".to_owned()).target(&target);
+            if let Some(error) = &unsaved {
+                line = line.decision("kept in memory").reason(error.to_string()).warn();
+            }
+            End::Renewed { grant: renewed, unsaved, line }
+        }
+        Err(TokenError::Refused { error, .. }) if error.ends_grant() => {
+            let said = line(error.to_string()).target(&target);
+            match another_was_quicker(&vault, &entry, &grant).await {
+                Some(stored) => {
+                    let line = said.decision("using what was stored meanwhile");
+                    End::Renewed { grant: stored, unsaved: None, line }
+                }
+                None => End::Dead {
+                    is_client_gone: false,
+                    line: said
+                        .decision("sign in again")
+                        .reason("the sign-in service ended it")
+                        .warn(),
+                },
+            }
+        }
+        Err(TokenError::Refused {
+            error: error @ (ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient),
+            ..
+        }) => {
+            let said = line(error.to_string()).target(&target).warn();
+            match grant.registration.kind {
+                // The service may merely have failed to fetch our document.
+                RegistrationKind::Cimd => {
+                    End::NotNow { retry_after: None, line: said.decision("later again") }
+                }
+                RegistrationKind::Dcr => End::Dead {
+                    is_client_gone: true,
+                    line: said.decision("sign in again").reason("the registration is gone"),
+                },
+                RegistrationKind::PreRegistered => End::Dead {
+                    is_client_gone: false,
+                    line: said.decision("sign in again").reason("your own client is refused"),
+                },
+            }
+        }
+        Err(TokenError::NotNow { status, retry_after }) => End::NotNow {
+            retry_after: retry_after.map(Duration::from_secs),
+            line: line(format!("HTTP {status}")).target(&target).decision("later again").warn(),
+        },
+        Err(cause @ (TokenError::Refused { .. } | TokenError::Unusable(_))) => End::NotNow {
+            retry_after: None,
+            line: line(cause.to_string()).target(&target).decision("later again").warn(),
+        },
+    }
+}
+
+/// Saves a rotated token; once more where the first try did not get through.
+async fn save(vault: &Vault, entry: &EntryId, grant: &Grant) -> Option<VaultError> {
+    let first = vault.put(entry, grant.encode()).await.err()?;
+    match first {
+        // Asking again would only open a second prompt.
+        VaultError::Locked | VaultError::Denied | VaultError::TimedOut => Some(first),
+        _ => vault.put(entry, grant.encode()).await.err(),
+    }
+}
+
+/// Another process may have refreshed with the same token: a loser must not erase the winner.
+async fn another_was_quicker(vault: &Vault, entry: &EntryId, used: &Grant) -> Option<Box<Grant>> {
+    let stored = Grant::decode(&vault.get(entry).await.ok()??).ok()?;
+    (stored.refresh != used.refresh).then(|| Box::new(stored))
+}

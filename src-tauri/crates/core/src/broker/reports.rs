@@ -1,0 +1,267 @@
+//! What the broker does when a task comes back.
+
+use std::time::Duration;
+
+use keyfob_auth::flow::Memo;
+use keyfob_auth::grant::encode_registration;
+use keyfob_auth::trace::{TraceStep, Weight};
+use tracing::{debug, info, warn};
+
+use super::controller::{Controller, Kept, entry, registration_id, set_headers};
+use super::report::{Probe, Report, ServerReport};
+use super::{refresh, sign_in};
+use crate::clock;
+use crate::problem::Problem;
+use crate::server::{Event, LastSaid};
+use crate::vault::EntryKind;
+use crate::view::{Progress, TraceView};
+
+/// First and longest pause after a refresh that could not be made.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+impl Controller {
+    pub(super) fn report(&mut self, report: Report) {
+        let Report { server: id, report } = report;
+        match report {
+            ServerReport::Loaded(loaded) => self.loaded(&id, loaded),
+            ServerReport::Probed(probe) => self.probed(&id, probe),
+            ServerReport::Trace(lines) => self.trace(&id, lines),
+            ServerReport::Memos(memos) => self.remember(&id, memos),
+            ServerReport::Progress(progress) => self.progress(&id, progress),
+            ServerReport::SignInEnded(end) => self.sign_in_ended(&id, end),
+            ServerReport::RefreshEnded(end) => self.refresh_ended(&id, end),
+        }
+    }
+
+    fn loaded(&mut self, id: &str, loaded: Result<Kept, Problem>) {
+        let facts = self.remembered.server(id);
+        let (has_worked, last) = (facts.has_worked, facts.last);
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.is_loading = false;
+        let event = match loaded {
+            Ok(kept) => {
+                set_headers(slot, &kept.headers);
+                slot.own_secret = kept.secret;
+                match kept.grant {
+                    // A grant is never sent to another server than its own.
+                    Some(grant) if grant.server == slot.config.url => {
+                        slot.hold(grant);
+                        Event::GrantFound
+                    }
+                    Some(_) | None => Event::GrantAbsent { has_worked, last },
+                }
+            }
+            Err(problem) => {
+                warn!(server = %slot.config.name, %problem, "the keychain could not be read");
+                slot.last_failure = Some(problem);
+                Event::VaultFailed
+            }
+        };
+        self.step(id, event);
+        for command in std::mem::take(&mut self.deferred) {
+            self.command(command);
+        }
+    }
+
+    fn probed(&mut self, id: &str, probe: Probe) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let event = match probe {
+            Probe::Open => {
+                self.remembered.server(id).last = Some(LastSaid::Open);
+                self.remembered.save();
+                Event::Answered
+            }
+            // What it challenged with is not kept: a sign-in asks again.
+            Probe::Challenged => {
+                self.remembered.server(id).last = Some(LastSaid::SignIn);
+                self.remembered.save();
+                Event::Challenged
+            }
+            Probe::Unreachable => {
+                Event::Unreachable { retry_at: clock::now().plus(Duration::from_secs(30)) }
+            }
+            Probe::Unusable(problem) => {
+                warn!(server = %slot.config.name, %problem, "not usable");
+                slot.last_failure = Some(problem);
+                Event::Unreachable { retry_at: clock::now().plus(LONGEST_PAUSE) }
+            }
+        };
+        self.step(id, event);
+    }
+
+    pub(super) fn trace(&mut self, id: &str, lines: Vec<TraceStep>) {
+        let name = self.slots.get(id).map_or("", |slot| slot.config.name.as_str()).to_owned();
+        for line in &lines {
+            let TraceStep { step, target, result, decision, reason, .. } = line;
+            let (target, decision, reason) =
+                (target.as_deref(), decision.as_deref(), reason.as_deref());
+            match line.weight {
+                Weight::Warn => warn!(server = %name, ?step, target, %result, decision, reason),
+                Weight::Info => info!(server = %name, ?step, target, %result, decision, reason),
+                Weight::Detail => debug!(server = %name, ?step, target, %result, decision, reason),
+            }
+            self.progress(id, Progress::Trace { line: TraceView::from(line) });
+        }
+        self.remembered.server(id).extend_trace(lines);
+    }
+
+    fn progress(&mut self, id: &str, progress: Progress) {
+        let under_way = self.slots.get_mut(id).and_then(|slot| slot.sign_in.as_mut());
+        if let Some(under_way) = under_way {
+            under_way.watchers.retain(|watcher| watcher.send(progress.clone()).is_ok());
+            under_way.told.push(progress);
+        }
+    }
+
+    fn remember(&mut self, id: &str, memos: Vec<Memo>) {
+        for memo in memos {
+            match memo {
+                Memo::Registered(registration) => {
+                    let name = registration_id(&registration);
+                    let known = &mut self.remembered.facts.registrations;
+                    if !known.contains(&name) {
+                        known.push(name.clone());
+                    }
+                    let (vault, text) = (self.vault.clone(), encode_registration(&registration));
+                    tokio::spawn(async move {
+                        let Ok(entry) = entry(EntryKind::Registration, &name) else { return };
+                        if let Err(error) = vault.put(&entry, text).await {
+                            warn!(%error, "a registration could not be kept");
+                        }
+                    });
+                }
+                Memo::RegistrationGone { issuer, client_id } => {
+                    info!(%issuer, %client_id, "the registration is gone");
+                    // The new one, for the same issuer and redirect URI, takes its place.
+                }
+                Memo::DocumentRefused(refusal) => {
+                    let facts = &mut self.remembered.facts;
+                    let is_same = |issuer: &str, document: &str| {
+                        issuer == refusal.issuer && document == refusal.document
+                    };
+                    facts.refusals.retain(|known| !is_same(&known.issuer, &known.document));
+                    facts.accepted.retain(|(issuer, document)| !is_same(issuer, document));
+                    facts.refusals.push(refusal);
+                }
+                Memo::DocumentAccepted(issuer) => {
+                    let Some(document) = self.document.as_ref() else { continue };
+                    let accepted = (issuer, document.as_str().to_owned());
+                    let facts = &mut self.remembered.facts;
+                    facts.refusals.retain(|known| known.issuer != accepted.0);
+                    if !facts.accepted.contains(&accepted) {
+                        facts.accepted.push(accepted);
+                    }
+                }
+                Memo::ResourceRefused(issuer) => {
+                    let facts = self.remembered.server(id);
+                    if !facts.without_resource_at.contains(&issuer) {
+                        facts.without_resource_at.push(issuer);
+                    }
+                }
+            }
+        }
+        self.remembered.save();
+    }
+
+    fn sign_in_ended(&mut self, id: &str, end: sign_in::End) {
+        let redirect_uri = keyfob_auth::client_document::redirect_uri(self.gateway.port);
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let under_way = slot.sign_in.take();
+        let name = slot.config.name.clone();
+        let failed = |problem: Problem| (Event::SignInFailed, Some(problem));
+        let (event, problem) = match end {
+            sign_in::End::Open => {
+                self.remembered.server(id).last = Some(LastSaid::Open);
+                (Event::Answered, None)
+            }
+            sign_in::End::SignedIn(grant) => {
+                slot.hold(grant);
+                slot.signed_in_at = Some(clock::now());
+                slot.failures = 0;
+                slot.is_unsaved = false;
+                slot.challenge = None;
+                let facts = self.remembered.server(id);
+                facts.has_worked = true;
+                facts.last = Some(LastSaid::SignIn);
+                (Event::SignedIn, None)
+            }
+            sign_in::End::Failed(error) => {
+                failed(Problem::from_sign_in(&error, &name, &redirect_uri))
+            }
+            sign_in::End::NotKept(problem) => failed(problem),
+        };
+        let problem = problem.map(|problem| problem.with("url", &slot.config.url));
+        slot.last_failure.clone_from(&problem);
+        slot.held_failure.clone_from(&problem);
+        self.remembered.save();
+        self.step(id, event);
+        let Some(under_way) = under_way else { return };
+        let answer = match (problem, self.slots.get(id)) {
+            (Some(problem), _) => Err(problem),
+            (None, Some(slot)) => Ok(self.view(slot)),
+            (None, None) => Err(Problem::internal("the server is gone")),
+        };
+        for end in under_way.ends {
+            let _ = end.send(answer.clone());
+        }
+    }
+
+    fn refresh_ended(&mut self, id: &str, end: refresh::End) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let now = clock::now();
+        let (line, events) = match end {
+            refresh::End::Renewed { grant, unsaved, line } => {
+                slot.hold(grant);
+                slot.failures = 0;
+                slot.not_before = now;
+                slot.is_unsaved = unsaved.is_some();
+                let events = match unsaved {
+                    None => vec![Event::Renewed],
+                    Some(_) => vec![Event::Renewed, Event::VaultFailed],
+                };
+                (line, events)
+            }
+            refresh::End::Dead { is_client_gone, line } => {
+                let registration = slot.grant.as_ref().map(|grant| grant.registration.clone());
+                slot.grant = None;
+                self.forget_entry(EntryKind::Grant, id);
+                if let Some(registration) = registration.filter(|_| is_client_gone) {
+                    let name = registration_id(&registration);
+                    self.remembered.facts.registrations.retain(|known| *known != name);
+                    self.forget_entry(EntryKind::Registration, &name);
+                }
+                (line, vec![Event::Refused])
+            }
+            refresh::End::NotNow { retry_after, line } => {
+                let doubled = FIRST_PAUSE * 2u32.saturating_pow(slot.failures.min(10));
+                slot.failures = slot.failures.saturating_add(1);
+                let pause = retry_after.unwrap_or(doubled).min(LONGEST_PAUSE);
+                slot.not_before = now.plus(pause);
+                let still_serves = slot.grant.as_ref().is_some_and(|grant| !grant.has_ended(now));
+                // The old token serves to its end.
+                let event = if still_serves {
+                    Event::Renewed
+                } else {
+                    Event::Unreachable { retry_at: slot.not_before }
+                };
+                (line, vec![event])
+            }
+        };
+        self.trace(id, vec![line]);
+        for event in events {
+            self.step(id, event);
+        }
+        self.remembered.save();
+    }
+
+    /// Deletes an entry of the vault, in its own time.
+    pub(super) fn forget_entry(&self, kind: EntryKind, id: &str) {
+        let (vault, Ok(entry)) = (self.vault.clone(), entry(kind, id)) else { return };
+        tokio::spawn(async move {
+            if let Err(error) = vault.delete(&entry).await {
+                warn!(%error, "an entry of the keychain could not be deleted");
+            }
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! The control channel's requests, answered. The same function serves a command in this process
+//! and one that came over the socket.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::Handle;
+use super::command::Command;
+use super::sign_in::Wish;
+use crate::control::protocol::Request;
+use crate::mcp;
+use crate::problem::{Code, Problem};
+use crate::view::Progress;
+
+impl Handle {
+    /// Answers one request. Sessions, the bridge and the hand-over live as long as their
+    /// connection and are not answered here.
+    ///
+    /// # Errors
+    /// The problem to be told.
+    pub async fn answer(
+        &self,
+        request: Request,
+        progress: mpsc::UnboundedSender<Progress>,
+    ) -> Result<Value, Problem> {
+        match request {
+            Request::Ping => Ok(json!({
+                "gateway": self.gateway().origin(),
+                "pid": std::process::id(),
+            })),
+            Request::Add(new) => to_value(self.add(new, true).await?),
+            Request::List => to_value(self.ask(|answer| Command::List { answer }).await?),
+            Request::Status { name } => {
+                to_value(self.ask(|answer| Command::Status { name, answer }).await?)
+            }
+            Request::Trace { name } => {
+                to_value(self.ask(|answer| Command::Trace { name, answer }).await?)
+            }
+            Request::Connect { name, browser, deadline } => {
+                let window = deadline.map(Duration::from_secs);
+                to_value(self.connect(&name, browser, window, progress).await?)
+            }
+            Request::TryAnotherWay { name } => {
+                let wish = Wish::AnotherWay;
+                to_value(self.ask(|answer| Command::Wish { name, wish, answer }).await?)
+            }
+            Request::Cancel { name } => {
+                let wish = Wish::Cancel;
+                to_value(self.ask(|answer| Command::Wish { name, wish, answer }).await?)
+            }
+            Request::Refresh { name } => {
+                to_value(self.ask(|answer| Command::Refresh { name, answer }).await?)
+            }
+            Request::SignOut { name } => to_value(
+                self.ask(|answer| Command::SignOut { name, is_final: false, answer }).await?,
+            ),
+            Request::Remove { name } => to_value(
+                self.ask(|answer| Command::SignOut { name, is_final: true, answer }).await?,
+            ),
+            Request::Tools { name } => {
+                let tools = mcp::Session::open(self, &name).await?.tools().await?;
+                Ok(Value::Array(tools))
+            }
+            Request::Call { name, tool, arguments } => {
+                mcp::Session::open(self, &name).await?.call(&tool, arguments).await
+            }
+            Request::ClientsAdd { client, name } => {
+                if client.is_empty() || client.len() > 64 || client.chars().any(char::is_control) {
+                    let cause = "a client's name has 1 to 64 characters";
+                    return Err(Problem::new(Code::Usage).with("cause", cause));
+                }
+                let made = self.make_key(&client, &name, true, false).await?;
+                let key = made.key.expose();
+                Ok(json!({
+                    "name": client,
+                    "key": key,
+                    "header": format!("Authorization: Bearer {key}"),
+                    "address": self.gateway().address(&name),
+                    "address_with_key": format!("{}/k/{key}/{name}", made.origin),
+                }))
+            }
+            Request::ClientsList => to_value(self.ask(|answer| Command::Clients { answer }).await?),
+            Request::ClientsRevoke { client } => {
+                let client = Some(client);
+                let digest = None;
+                to_value(self.ask(|answer| Command::RevokeKeys { client, digest, answer }).await?)
+            }
+            Request::Session { .. } | Request::Stdio { .. } | Request::Drain => {
+                Err(Problem::internal("this request needs a connection of its own"))
+            }
+        }
+    }
+}
+
+fn to_value(from: impl serde::Serialize) -> Result<Value, Problem> {
+    serde_json::to_value(from).map_err(Problem::internal)
+}

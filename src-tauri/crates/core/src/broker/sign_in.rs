@@ -1,0 +1,234 @@
+//! Driving one sign-in: sends what the flow wants sent, opens the browser, waits for the person.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyfob_auth::authorize::AuthorizationResponse;
+use keyfob_auth::flow::{Event, Memo, Next, Outcome, Plan, SignIn, SignInError, Visit};
+use keyfob_auth::grant::Grant;
+use keyfob_auth::trace::{Step, TraceStep};
+use keyfob_auth::wire::NoAnswer;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::report::{Report, ServerReport};
+use crate::browser::Browser;
+use crate::clock;
+use crate::fetch::Fetch;
+use crate::gateway::callbacks::{Callbacks, PageNews};
+use crate::problem::Problem;
+use crate::reach::Reach;
+use crate::vault::{EntryId, Vault};
+use crate::view::Progress;
+
+/// How long a person has.
+pub const WINDOW: Duration = Duration::from_secs(600);
+
+/// What the person can do meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub enum Wish {
+    /// The next rung.
+    AnotherWay,
+    /// No more.
+    Cancel,
+}
+
+/// One sign-in with all that it needs.
+pub struct Task {
+    /// The server's id.
+    pub server: String,
+    /// Its name, for the pages.
+    pub name: String,
+    /// What the flow is given.
+    pub plan: Plan,
+    /// Until when it may take.
+    pub deadline: Instant,
+    /// How links are opened.
+    pub browser: Browser,
+    /// The origin of the one-time links.
+    pub origin: String,
+    /// Where requests go through.
+    pub fetch: Fetch,
+    /// More certificate authorities, for the browser that follows links itself.
+    pub ca_file: Option<std::path::PathBuf>,
+    /// Where the browser's answers arrive.
+    pub callbacks: Arc<Callbacks>,
+    /// Where the grant goes.
+    pub vault: Vault,
+    /// Under which name.
+    pub entry: EntryId,
+    /// The way to the broker.
+    pub reports: mpsc::UnboundedSender<Report>,
+    /// What the person wishes.
+    pub wishes: mpsc::UnboundedReceiver<Wish>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub enum End {
+    /// The server needs no sign-in.
+    Open,
+    /// The grant is in the vault.
+    SignedIn(Box<Grant>),
+    /// The flow came to nothing.
+    Failed(SignInError),
+    /// The grant could not be put into the vault.
+    NotKept(Problem),
+}
+
+impl Task {
+    /// Runs it to its end, which is reported.
+    pub async fn run(mut self) {
+        let (news, page) = watch::channel(PageNews::Working);
+        let end = match self.drive(&news, &page).await {
+            Ok(Outcome::Open) => End::Open,
+            Ok(Outcome::Failed(error)) => End::Failed(error),
+            Ok(Outcome::SignedIn(grant)) => self.keep(grant).await,
+            Err(problem) => End::NotKept(problem),
+        };
+        let redirect_uri = self.plan.redirect_uri.clone();
+        news.send_replace(match &end {
+            End::Open | End::SignedIn(_) => PageNews::Done,
+            End::Failed(error) => {
+                let problem = Problem::from_sign_in(error, &self.name, &redirect_uri);
+                PageNews::Failed(problem.to_string())
+            }
+            End::NotKept(problem) => PageNews::Failed(problem.to_string()),
+        });
+        self.report(ServerReport::SignInEnded(end));
+        // The page may still be on its way to the browser.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        drop(news);
+        self.callbacks.forget_pages();
+    }
+
+    async fn drive(
+        &mut self,
+        news: &watch::Sender<PageNews>,
+        page: &watch::Receiver<PageNews>,
+    ) -> Result<Outcome, Problem> {
+        let reach = self.reach().await;
+        let entropy = || clock::entropy().map_err(Problem::internal);
+        let (mut flow, mut next) = SignIn::start(self.plan.clone(), clock::now(), &entropy()?);
+        let mut visits = 0;
+        loop {
+            self.tell(&mut flow);
+            let event = match next {
+                Next::Over(outcome) => return Ok(outcome),
+                Next::Fetch(request) => {
+                    let fetch = self.fetch.clone();
+                    let sending = fetch.send(request, reach);
+                    tokio::select! {
+                        answer = sending => Event::Answer(answer),
+                        event = wish(&mut self.wishes) => event,
+                        () = tokio::time::sleep_until(self.deadline) => Event::TimedOut,
+                    }
+                }
+                Next::Browse(visit) => {
+                    visits += 1;
+                    if visits > 1 {
+                        news.send_replace(PageNews::AnotherWay);
+                    }
+                    next = self.visit(&mut flow, visit, page.clone()).await?;
+                    if !matches!(next, Next::Over(_)) {
+                        news.send_replace(PageNews::Working);
+                    }
+                    continue;
+                }
+                // Only a visit waits, and it waits inside itself.
+                Next::Wait => {
+                    Event::Answer(Err(NoAnswer::Unreachable("nothing to wait for".into())))
+                }
+            };
+            next = flow.step(event, clock::now(), &entropy()?);
+        }
+    }
+
+    /// One visit of the browser, up to something that changes the flow.
+    async fn visit(
+        &mut self,
+        flow: &mut SignIn,
+        visit: Visit,
+        page: watch::Receiver<PageNews>,
+    ) -> Result<Next, Problem> {
+        let (answers, mut came) = mpsc::unbounded_channel::<AuthorizationResponse>();
+        let authority = self.plan.redirect_uri.split('/').nth(2).unwrap_or_default();
+        self.callbacks.expect(&visit.state, &self.name, authority, answers, page);
+        let nonce = self.callbacks.link(&visit.url).map_err(Problem::internal)?;
+        let until = clock::now().plus(self.deadline.saturating_duration_since(Instant::now()));
+        self.report(ServerReport::Progress(Progress::Link {
+            link: visit.url.expose().to_owned(),
+            until: clock::rfc3339(until),
+        }));
+        let link = format!("{}/go/{nonce}", self.origin);
+        let mut opened = Some(self.browser.open(&link, self.ca_file.as_deref()).await);
+        self.tell(flow);
+        let next = loop {
+            let event = match opened.take() {
+                Some(Err(cause)) => Event::BrowserFailed(cause),
+                Some(Ok(())) | None => tokio::select! {
+                    Some(response) = came.recv() => Event::Callback(response),
+                    event = wish(&mut self.wishes) => event,
+                    () = tokio::time::sleep_until(self.deadline) => Event::TimedOut,
+                },
+            };
+            let entropy = clock::entropy().map_err(Problem::internal)?;
+            let next = flow.step(event, clock::now(), &entropy);
+            self.tell(flow);
+            if !matches!(next, Next::Wait) {
+                break next;
+            }
+        };
+        self.callbacks.forget(&visit.state);
+        self.callbacks.forget_link(&nonce);
+        Ok(next)
+    }
+
+    /// A sign-in has worked when its grant is in the vault.
+    async fn keep(&mut self, grant: Box<Grant>) -> End {
+        let started = clock::now();
+        let kept = self.vault.put(&self.entry, grant.encode()).await;
+        let line = |said: String| TraceStep::new(clock::now(), Step::Vault, said).since(started);
+        match kept {
+            Ok(()) => {
+                self.report(ServerReport::Trace(vec![line("kept".to_owned())]));
+                End::SignedIn(grant)
+            }
+            Err(error) => {
+                self.report(ServerReport::Trace(vec![line(error.to_string()).warn()]));
+                End::NotKept(super::vault_problem(&error))
+            }
+        }
+    }
+
+    /// How far server-supplied URLs may reach: as far as what the user typed.
+    async fn reach(&self) -> Reach {
+        let server = Reach::of_url(self.plan.server.url()).await;
+        match self.plan.issuer.as_deref().and_then(|issuer| url::Url::parse(issuer).ok()) {
+            Some(issuer) => server.max(Reach::of_url(&issuer).await),
+            None => server,
+        }
+    }
+
+    fn tell(&self, flow: &mut SignIn) {
+        let memos: Vec<Memo> = flow.take_memos();
+        if !memos.is_empty() {
+            self.report(ServerReport::Memos(memos));
+        }
+        let lines = flow.take_trace();
+        if !lines.is_empty() {
+            self.report(ServerReport::Trace(lines));
+        }
+    }
+
+    fn report(&self, report: ServerReport) {
+        let _ = self.reports.send(Report { server: self.server.clone(), report });
+    }
+}
+
+async fn wish(wishes: &mut mpsc::UnboundedReceiver<Wish>) -> Event {
+    match wishes.recv().await {
+        Some(Wish::AnotherWay) => Event::TryAnotherWay,
+        Some(Wish::Cancel) | None => Event::Cancelled,
+    }
+}

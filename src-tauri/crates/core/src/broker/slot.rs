@@ -1,0 +1,220 @@
+//! One server as the broker holds it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use keyfob_auth::challenge::Challenge;
+use keyfob_auth::grant::Grant;
+use keyfob_auth::{Secret, Timestamp, scope};
+use tokio::sync::{mpsc, oneshot};
+
+use super::sign_in::Wish;
+use crate::config::ServerConfig;
+use crate::gateway::seat::{Bearer, Lease, Reply, Seat};
+use crate::problem::{Code, Problem};
+use crate::server::{Event, Kind, State, Why};
+use crate::view::{Progress, ServerView};
+
+/// A sign-in under way.
+pub struct UnderWay {
+    /// What the person may wish.
+    pub wishes: mpsc::UnboundedSender<Wish>,
+    /// Who watches.
+    pub watchers: Vec<mpsc::UnboundedSender<Progress>>,
+    /// Who waits for its end.
+    pub ends: Vec<oneshot::Sender<Result<ServerView, Problem>>>,
+    /// What the watchers have been told, for those who come late.
+    pub told: Vec<Progress>,
+}
+
+/// A request of a client that waits.
+pub struct Waiter {
+    /// Whether it waits for a person.
+    pub holds: bool,
+    /// The generation that will not do (it had too little access).
+    pub not: Option<u64>,
+    /// Where to answer.
+    pub reply: Reply,
+}
+
+/// See the module.
+pub struct Slot {
+    /// What the user wants.
+    pub config: ServerConfig,
+    /// What the gateway sees.
+    pub seat: Arc<Seat>,
+    /// What is.
+    pub state: State,
+    /// The grant, also while it is refused.
+    pub grant: Option<Box<Grant>>,
+    /// Counts its tokens.
+    pub generation: u64,
+    /// The user's own client secret.
+    pub own_secret: Option<Secret>,
+    /// The vault is being asked.
+    pub is_loading: bool,
+    /// What the server last said to a client.
+    pub challenge: Option<Challenge>,
+    /// Until when a refresh is not worth trying.
+    pub not_before: Timestamp,
+    /// How often in a row a refresh failed.
+    pub failures: u32,
+    /// How often in a row more access was asked for.
+    pub step_ups: u32,
+    /// When the last sign-in succeeded.
+    pub signed_in_at: Option<Timestamp>,
+    /// What became of a sign-in that was started for a held request; it is not repeated for the
+    /// next one.
+    pub held_failure: Option<Problem>,
+    /// How the last sign-in failed.
+    pub last_failure: Option<Problem>,
+    /// A sign-in under way.
+    pub sign_in: Option<UnderWay>,
+    /// Requests that wait.
+    pub waiters: Vec<Waiter>,
+    /// A renewed token could not be saved.
+    pub is_unsaved: bool,
+    /// How links are opened for this server alone (a session's choice).
+    pub browser: Option<crate::browser::Browser>,
+}
+
+impl Slot {
+    /// A slot in its first state.
+    pub fn new(config: ServerConfig, seat: Arc<Seat>, state: State) -> Self {
+        Self {
+            config,
+            seat,
+            state,
+            grant: None,
+            generation: 0,
+            own_secret: None,
+            is_loading: false,
+            challenge: None,
+            not_before: Timestamp(0),
+            failures: 0,
+            step_ups: 0,
+            signed_in_at: None,
+            held_failure: None,
+            last_failure: None,
+            sign_in: None,
+            waiters: Vec::new(),
+            is_unsaved: false,
+            browser: None,
+        }
+    }
+
+    /// Goes to the next state and tells the gateway.
+    pub fn step(&mut self, event: Event) -> Option<crate::server::Effect> {
+        let before = self.state.kind();
+        let (state, effect) = std::mem::replace(&mut self.state, State::start(false).0).step(event);
+        self.state = state;
+        if before != self.state.kind() {
+            tracing::debug!(server = %self.config.name, from = ?before, to = ?self.state.kind(), "state");
+        }
+        self.publish();
+        effect
+    }
+
+    /// Takes a grant in use.
+    pub fn hold(&mut self, grant: Box<Grant>) {
+        self.grant = Some(grant);
+        self.generation += 1;
+    }
+
+    /// Tells the gateway what a request may carry now.
+    pub fn publish(&self) {
+        self.seat.set_lease(self.lease());
+    }
+
+    /// What a request may carry now.
+    pub fn lease(&self) -> Lease {
+        let trouble = |code| Lease::Trouble(Arc::new(self.problem(code)));
+        let bearer = || {
+            let grant = self.grant.as_deref()?;
+            Bearer::of(grant, self.generation).map(Lease::Bearer)
+        };
+        match &self.state {
+            State::Off(_) => trouble(Code::ServerOff),
+            // A request that comes before the vault has answered waits for it.
+            State::Probing(_) if self.is_loading => trouble(Code::SignInNeeded),
+            State::Probing(_) | State::Open(_) => Lease::Bare,
+            State::SignedOut(state) => match state.why {
+                Why::Never => trouble(Code::SignInNeeded),
+                Why::Refused => trouble(Code::GrantExpired),
+            },
+            State::SigningIn(state) if !state.has_grant => trouble(Code::SignInNeeded),
+            State::SigningIn(_) | State::Ready(_) | State::Refreshing(_) | State::NeedsScope(_) => {
+                bearer().unwrap_or(Lease::Bare)
+            }
+            State::Offline(state) if state.has_grant => bearer().unwrap_or(Lease::Bare),
+            State::Offline(_) => Lease::Bare,
+            State::VaultBlocked(_) => bearer().unwrap_or_else(|| trouble(Code::VaultLocked)),
+        }
+    }
+
+    /// What a waiting request gets now; `None` when it has to wait on.
+    pub fn offer(&self, waiter: &Waiter) -> Option<Result<Lease, Problem>> {
+        match self.state.kind() {
+            Kind::Probing if self.is_loading => return None,
+            Kind::Refreshing => return None,
+            Kind::SigningIn if waiter.holds || waiter.not.is_some() => return None,
+            Kind::NeedsScope if waiter.not == Some(self.generation) => return None,
+            _ => {}
+        }
+        Some(match self.lease() {
+            Lease::Trouble(problem) => match (&self.held_failure, waiter.holds) {
+                (Some(failure), true) => Err(failure.clone()),
+                _ => Err((*problem).clone()),
+            },
+            Lease::Bearer(bearer) if waiter.not == Some(bearer.generation) => {
+                Err(self.held_failure.clone().unwrap_or_else(|| self.problem(Code::ScopeNeeded)))
+            }
+            lease => Ok(lease),
+        })
+    }
+
+    /// Answers the requests that need wait no longer.
+    pub fn settle(&mut self) {
+        let waiters = std::mem::take(&mut self.waiters);
+        for waiter in waiters {
+            match self.offer(&waiter) {
+                Some(answer) => {
+                    let _ = waiter.reply.send(answer);
+                }
+                None => self.waiters.push(waiter),
+            }
+        }
+    }
+
+    /// A problem with this server.
+    pub fn problem(&self, code: Code) -> Problem {
+        let wanted = match &self.state {
+            State::NeedsScope(state) => scope::join(&state.wanted),
+            _ => String::new(),
+        };
+        let problem = Problem::new(code).with("server", &self.config.name);
+        if code == Code::ScopeNeeded { problem.with("scopes", wanted) } else { problem }
+    }
+
+    /// Everything that was asked for or granted so far.
+    pub fn had_scopes(&self) -> Vec<String> {
+        let Some(grant) = &self.grant else { return Vec::new() };
+        let mut had = grant.requested_scopes.clone();
+        had.extend(grant.scopes.iter().filter(|s| !grant.requested_scopes.contains(s)).cloned());
+        had
+    }
+}
+
+/// The user's own headers, as they go with each request.
+pub fn own_headers(pairs: &[(String, Secret)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        if let (Ok(name), Ok(mut value)) =
+            (name.parse::<HeaderName>(), HeaderValue::from_str(value.expose()))
+        {
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+    }
+    headers
+}

@@ -1,0 +1,128 @@
+//! Sending the person's browser somewhere.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use keyfob_auth::server_url::is_usable_endpoint;
+use reqwest::redirect::Policy;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::fetch;
+use crate::problem::{Code, Problem};
+
+/// Most redirects that [`Browser::Follow`] follows.
+const MOST_HOPS: usize = 10;
+
+/// How links are opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Browser {
+    /// The system's own.
+    System,
+    /// None: the link is shown and that is all.
+    None,
+    /// This program, with the link as its only argument.
+    Program(PathBuf),
+    /// We fetch the link ourselves and follow it into our own listener; for tests.
+    Follow,
+}
+
+impl Browser {
+    /// Parses an option or setting.
+    ///
+    /// # Errors
+    /// When it names neither a way nor an executable program.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        match text {
+            "system" => Ok(Self::System),
+            "none" => Ok(Self::None),
+            "follow" => Ok(Self::Follow),
+            path if is_executable(Path::new(path)) => {
+                std::path::absolute(path).map(Self::Program).map_err(Problem::internal)
+            }
+            other => Err(Problem::new(Code::Usage).with(
+                "cause",
+                format_args!(
+                    "--browser takes system, none or the path of one executable program; {other:?} is neither"
+                ),
+            )),
+        }
+    }
+
+    /// Opens a link. That it was opened does not say that a page appeared.
+    ///
+    /// # Errors
+    /// Says why it could not be opened.
+    pub async fn open(&self, link: &str, ca_file: Option<&Path>) -> Result<(), String> {
+        if !is_usable_endpoint(link) {
+            return Err("the link is not one that may be opened".to_owned());
+        }
+        // Re-serialised from the parsed form, so that nothing but a URL reaches a program.
+        let link = Url::parse(link).map_err(|error| error.to_string())?;
+        match self {
+            Self::None => Ok(()),
+            Self::System => {
+                // The launcher is watched for an early failure, which blocks.
+                let opened =
+                    tokio::task::spawn_blocking(move || open::that_detached(link.as_str()));
+                match opened.await {
+                    Ok(result) => result.map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+            Self::Program(program) => {
+                let mut child = tokio::process::Command::new(program)
+                    .arg(link.as_str())
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .map_err(|error| format!("{}: {error}", program.display()))?;
+                tokio::spawn(async move {
+                    let _ = child.wait().await;
+                });
+                Ok(())
+            }
+            Self::Follow => {
+                let client = follower(ca_file).map_err(|problem| problem.message)?;
+                tokio::spawn(async move {
+                    match client.get(link).send().await {
+                        Ok(page) => tracing::debug!(status = page.status().as_u16(), "followed"),
+                        Err(error) => {
+                            tracing::warn!(error = %fetch::no_answer(&error), "could not follow the link");
+                        }
+                    }
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+fn follower(ca_file: Option<&Path>) -> Result<reqwest::Client, Problem> {
+    let policy = Policy::custom(|attempt| {
+        if attempt.previous().len() > MOST_HOPS {
+            attempt.error("too many redirects")
+        } else if is_usable_endpoint(attempt.url().as_str()) {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    });
+    fetch::base(ca_file)?
+        .redirect(policy)
+        .cookie_store(true)
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .map_err(|error| fetch::no_client(&error))
+}
+
+fn is_executable(path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else { return false };
+    #[cfg(unix)]
+    let is_runnable = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let is_runnable = true;
+    metadata.is_file() && is_runnable && path.components().count() > 1
+}

@@ -1,0 +1,355 @@
+//! What the user wants: settings and the list of servers, in a file that the user may edit.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use keyfob_auth::ServerUrl;
+use serde::{Deserialize, Serialize};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, value};
+
+use crate::clock;
+use crate::paths;
+use crate::problem::{Code, Problem};
+
+/// The settings, as far as they are set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Settings {
+    /// The loopback port of gateway and callback; chosen at the first start.
+    pub port: Option<u16>,
+    /// The URL of our client document; overrides what the build knows.
+    pub client_metadata_url: Option<String>,
+    /// More certificate authorities to trust, as a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// `system`, `none`, or the path of a program.
+    pub browser: Option<String>,
+}
+
+/// One entry of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerConfig {
+    /// Names it in the vault; never changes.
+    pub id: String,
+    /// The name (slug) that the user sees and clients use in the address.
+    pub name: String,
+    /// The server's URL, canonical.
+    pub url: String,
+    /// The issuer to sign in at, where the user named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The user's own client id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The scopes to ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Names of the user's own headers; their values are in the vault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
+    /// Whether it is to be used.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
+    /// Whether endpoints may be guessed where there is no metadata at all.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub allow_guessed_endpoints: bool,
+    /// Whether to go on where S256 is not advertised.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub allow_unadvertised_pkce: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_yes(flag: &bool) -> bool {
+    *flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_no(flag: &bool) -> bool {
+    !*flag
+}
+
+/// The file, parsed, with the user's comments and order kept.
+#[derive(Debug)]
+pub struct Config {
+    file: PathBuf,
+    document: DocumentMut,
+    /// The settings.
+    pub settings: Settings,
+    /// The servers, in the user's order.
+    pub servers: Vec<ServerConfig>,
+}
+
+#[derive(Deserialize)]
+struct Parsed {
+    #[serde(flatten)]
+    settings: Settings,
+    #[serde(default)]
+    servers: Vec<ServerConfig>,
+}
+
+impl Config {
+    /// Reads the file; an absent file is an empty list.
+    ///
+    /// # Errors
+    /// When it cannot be read or does not parse; it is left as it is.
+    pub fn load(file: &Path) -> Result<Self, Problem> {
+        let invalid = |cause: String| {
+            Problem::new(Code::ConfigInvalid).with("file", file.display()).with("cause", cause)
+        };
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(invalid(error.to_string())),
+        };
+        let document: DocumentMut =
+            text.parse().map_err(|error: toml_edit::TomlError| invalid(first_line(&error)))?;
+        let parsed: Parsed = toml_edit::de::from_document(document.clone())
+            .map_err(|error| invalid(first_line(&error)))?;
+        for server in &parsed.servers {
+            check_name(&server.name).map_err(|cause| invalid(cause.to_string()))?;
+            ServerUrl::parse(&server.url)
+                .map_err(|cause| invalid(format!("{}: {cause}", server.name)))?;
+        }
+        let (settings, servers) = (parsed.settings, parsed.servers);
+        Ok(Self { file: file.to_owned(), document, settings, servers })
+    }
+
+    /// A list that is kept nowhere.
+    pub fn unsaved() -> Self {
+        Self {
+            file: PathBuf::new(),
+            document: DocumentMut::new(),
+            settings: Settings::default(),
+            servers: Vec::new(),
+        }
+    }
+
+    /// Saves the chosen port.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_port(&mut self, port: u16) -> Result<(), Problem> {
+        self.settings.port = Some(port);
+        self.document["port"] = value(i64::from(port));
+        self.save()
+    }
+
+    /// Adds a server.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the list is then unchanged.
+    pub fn add(&mut self, server: ServerConfig) -> Result<(), Problem> {
+        let table = toml_edit::ser::to_document(&server)
+            .map_err(|error| Problem::internal(first_line(&error)))?;
+        let before = self.document.clone();
+        let tables =
+            self.document.entry("servers").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+        match tables.as_array_of_tables_mut() {
+            Some(tables) => tables.push(table.as_table().clone()),
+            None => return Err(self.invalid("servers is no list of tables")),
+        }
+        if let Err(problem) = self.save() {
+            self.document = before;
+            return Err(problem);
+        }
+        self.servers.push(server);
+        Ok(())
+    }
+
+    /// Removes a server.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the list is then unchanged.
+    pub fn remove(&mut self, name: &str) -> Result<Option<ServerConfig>, Problem> {
+        let Some(at) = self.servers.iter().position(|server| server.name == name) else {
+            return Ok(None);
+        };
+        let before = self.document.clone();
+        if let Some(tables) =
+            self.document.get_mut("servers").and_then(Item::as_array_of_tables_mut)
+        {
+            tables.remove(at);
+        }
+        if let Err(problem) = self.save() {
+            self.document = before;
+            return Err(problem);
+        }
+        Ok(Some(self.servers.remove(at)))
+    }
+
+    /// The entry of that name.
+    pub fn server(&self, name: &str) -> Option<&ServerConfig> {
+        self.servers.iter().find(|server| server.name == name)
+    }
+
+    /// Where it is kept.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    fn save(&self) -> Result<(), Problem> {
+        if self.file.as_os_str().is_empty() {
+            return Ok(());
+        }
+        paths::write_private(&self.file, self.document.to_string().as_bytes())
+            .map_err(|error| self.invalid(&error.to_string()))
+    }
+
+    fn invalid(&self, cause: &str) -> Problem {
+        Problem::new(Code::ConfigInvalid).with("file", self.file.display()).with("cause", cause)
+    }
+}
+
+/// A new entry's id.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn new_id() -> Result<String, Problem> {
+    clock::random_hex(8).map_err(Problem::internal)
+}
+
+/// First segments that the gateway needs for itself.
+const RESERVED: [&str; 6] = ["authorize", "callback", "go", "k", "register", "token"];
+
+/// Why a name cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// It has other characters than it may.
+    #[error(
+        "a name is made of lower-case letters, digits and hyphens, at most 40, and begins with a letter or digit; {0:?} is not"
+    )]
+    Characters(String),
+    /// The gateway needs it.
+    #[error("the name {0} is needed by the gateway itself")]
+    Reserved(String),
+}
+
+/// Checks a name, which becomes a path segment.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn check_name(name: &str) -> Result<(), InvalidName> {
+    let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 40 || !name.chars().all(is_fit) || name.starts_with('-') {
+        return Err(InvalidName::Characters(keyfob_auth::text::shown(name)));
+    }
+    if RESERVED.contains(&name) {
+        return Err(InvalidName::Reserved(name.to_owned()));
+    }
+    Ok(())
+}
+
+/// A name made from the URL's host that is not taken: `mcp.notion.com` becomes `notion`.
+pub fn suggest_name(url: &ServerUrl, is_taken: impl Fn(&str) -> bool) -> String {
+    let host = url.url().host_str().unwrap_or_default().to_ascii_lowercase();
+    let is_address = host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[');
+    let labels: Vec<&str> = host.split('.').filter(|label| !label.is_empty()).collect();
+    let base = match labels.as_slice() {
+        _ if is_address => "server",
+        [.., name, _] => name,
+        [name] => name,
+        [] => "server",
+    };
+    let mut base: String =
+        base.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(32).collect();
+    base = base.trim_matches('-').to_owned();
+    if check_name(&base).is_err() {
+        base = format!("{base}-server").trim_start_matches('-').to_owned();
+    }
+    let numbered = (2..).map(|n: u32| format!("{base}-{n}"));
+    let mut candidates = std::iter::once(base.clone()).chain(numbered);
+    candidates.find(|name| !is_taken(name)).unwrap_or(base)
+}
+
+fn first_line(error: &impl ToString) -> String {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default().to_owned();
+    match lines.next_back() {
+        Some(last) => format!("{first}: {last}"),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyfob_auth::ServerUrl;
+
+    use super::{Config, ServerConfig, check_name, suggest_name};
+    use crate::problem::Code;
+
+    fn server(name: &str) -> ServerConfig {
+        ServerConfig {
+            id: "0011223344556677".into(),
+            name: name.into(),
+            url: "https://mcp.example.com/mcp".into(),
+            issuer: None,
+            client_id: None,
+            scopes: vec!["a".into()],
+            headers: Vec::new(),
+            enabled: true,
+            allow_guessed_endpoints: false,
+            allow_unadvertised_pkce: false,
+        }
+    }
+
+    #[test]
+    fn comments_and_unknown_keys_survive_a_change() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "# mine\nfuture = 1\nport = 4000 # chosen\n").expect("written");
+        let mut config = Config::load(&file).expect("a config");
+        assert_eq!(config.settings.port, Some(4000));
+        config.add(server("one")).expect("added");
+        config.add(server("two")).expect("added");
+        config.remove("one").expect("removed");
+        let text = std::fs::read_to_string(&file).expect("a file");
+        assert!(
+            text.contains("# mine") && text.contains("future = 1") && text.contains("# chosen")
+        );
+        let again = Config::load(&file).expect("a config");
+        assert_eq!(again.servers, [server("two")]);
+    }
+
+    #[test]
+    fn a_broken_file_is_named_and_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.toml");
+        for broken in
+            ["port = \"x\"", "[[servers]]\nname = \"k\"\nid=\"1\"\nurl = \"https://h\"", "= 1"]
+        {
+            std::fs::write(&file, broken).expect("written");
+            let problem = Config::load(&file).expect_err("a problem");
+            assert_eq!(problem.code, Code::ConfigInvalid);
+            assert!(problem.message.contains("config.toml"), "{problem}");
+            assert_eq!(std::fs::read_to_string(&file).expect("a file"), broken);
+        }
+    }
+
+    #[test]
+    fn names_are_path_segments() {
+        for good in ["notion", "a", "server-2", "0x"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "-a", "A", "a/b", "..", ".well-known", "k", "callback", "ä", &"x".repeat(41)]
+        {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_come_from_the_host() {
+        let name = |url: &str, taken: &[&str]| {
+            suggest_name(&ServerUrl::parse(url).expect("a URL"), |name| taken.contains(&name))
+        };
+        assert_eq!(name("https://mcp.notion.com/mcp", &[]), "notion");
+        assert_eq!(name("https://mcp.notion.com/mcp", &["notion", "notion-2"]), "notion-3");
+        assert_eq!(name("http://127.0.0.1:1/mcp", &[]), "server");
+        assert_eq!(name("http://localhost:1/mcp", &[]), "localhost");
+        assert_eq!(name("https://token.dev/x", &[]), "token-server");
+    }
+}

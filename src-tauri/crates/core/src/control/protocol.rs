@@ -1,0 +1,198 @@
+//! The messages of the control channel.
+
+use keyfob_auth::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::browser::Browser;
+use crate::problem::Problem;
+use crate::view::Progress;
+
+/// The version of the protocol; both sides must be of the same.
+pub const VERSION: u32 = 1;
+
+/// Longest line, in bytes.
+pub const LONGEST_LINE: usize = 16 * 1024 * 1024;
+
+/// The first line of the one who connects.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub keyfob: u32,
+    /// What is asked; a connection carries one request.
+    pub request: Request,
+}
+
+/// What can be asked of the broker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+pub enum Request {
+    /// Is someone there? Answers with the gateway's origin and the process id.
+    Ping,
+    /// Puts a server on the list.
+    Add(NewServer),
+    /// All servers.
+    List,
+    /// One server.
+    Status {
+        /// Its name.
+        name: String,
+    },
+    /// The steps of its last sign-in.
+    Trace {
+        /// Its name.
+        name: String,
+    },
+    /// Signs in; sends [`Progress`] on the way.
+    Connect {
+        /// Its name.
+        name: String,
+        /// How to open the link; the setting's way when absent.
+        browser: Option<Browser>,
+        /// How long to wait for the person, in seconds; ten minutes when absent.
+        deadline: Option<u64>,
+    },
+    /// Goes on with the next rung of the ladder.
+    TryAnotherWay {
+        /// Its name.
+        name: String,
+    },
+    /// Ends the sign-in that is under way.
+    Cancel {
+        /// Its name.
+        name: String,
+    },
+    /// Renews the access token now.
+    Refresh {
+        /// Its name.
+        name: String,
+    },
+    /// Revokes and forgets the grant. Answers with what could not be done.
+    SignOut {
+        /// Its name.
+        name: String,
+    },
+    /// Signs out and takes it off the list.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Its tools.
+    Tools {
+        /// Its name.
+        name: String,
+    },
+    /// Calls one.
+    Call {
+        /// Its name.
+        name: String,
+        /// The tool.
+        tool: String,
+        /// Its arguments.
+        arguments: Value,
+    },
+    /// Makes a client key. The answer is the only time that it is told.
+    ClientsAdd {
+        /// The client.
+        client: String,
+        /// The server.
+        name: String,
+    },
+    /// All clients with keys.
+    ClientsList,
+    /// Takes a client's keys away.
+    ClientsRevoke {
+        /// The client.
+        client: String,
+    },
+    /// Opens a session for one command: its requests wait while a sign-in is started for them.
+    /// It lasts as long as the connection.
+    Session {
+        /// The server's URL.
+        server: NewServer,
+        /// How to open links.
+        browser: Option<Browser>,
+    },
+    /// Turns the connection into the stdio form of the gateway: one JSON-RPC message a line.
+    Stdio {
+        /// The server's name.
+        name: String,
+    },
+    /// Gives up lock and port to a successor.
+    Drain,
+}
+
+/// A server to be put on the list.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct NewServer {
+    /// The URL.
+    pub url: String,
+    /// The name; made from the URL when absent.
+    pub name: Option<String>,
+    /// The issuer.
+    pub issuer: Option<String>,
+    /// The user's own client id.
+    pub client_id: Option<String>,
+    /// Its secret.
+    #[serde(with = "on_the_wire", default)]
+    pub client_secret: Option<Secret>,
+    /// Scopes to ask for.
+    pub scopes: Vec<String>,
+    /// Headers of the user's own.
+    #[serde(with = "headers_on_the_wire", default)]
+    pub headers: Vec<(String, Secret)>,
+    /// Whether endpoints may be guessed where there is no metadata at all.
+    pub allow_guessed_endpoints: bool,
+}
+
+/// What comes back, a line each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Something on the way.
+    Progress(Progress),
+    /// It is done; the last line.
+    Done(Value),
+    /// It is not; the last line.
+    Problem(Problem),
+}
+
+/// Secrets have no `Serialize` on purpose; between two processes of one user, over a socket that
+/// checks its peer, they pass through here and nowhere else.
+mod on_the_wire {
+    use keyfob_auth::Secret;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        secret: &Option<Secret>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(Secret::expose).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Secret>, D::Error> {
+        Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
+}
+
+/// See [`on_the_wire`].
+mod headers_on_the_wire {
+    use keyfob_auth::Secret;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        headers: &[(String, Secret)],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(headers.iter().map(|(name, value)| (name, value.expose())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(String, Secret)>, D::Error> {
+        let pairs = Vec::<(String, String)>::deserialize(from)?;
+        Ok(pairs.into_iter().map(|(name, value)| (name, Secret::new(value))).collect())
+    }
+}

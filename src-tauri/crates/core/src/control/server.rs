@@ -1,0 +1,213 @@
+//! The broker's end of the control channel.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::protocol::{Hello, LONGEST_LINE, Reply, Request, VERSION};
+use super::socket;
+use crate::bridge;
+use crate::broker::Handle;
+use crate::broker::command::Command;
+use crate::paths::Paths;
+use crate::problem::{Code, Problem};
+
+/// The listener and what it knows of its connections.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+    accepting: JoinHandle<()>,
+    drains: mpsc::UnboundedReceiver<()>,
+}
+
+impl Control {
+    /// Opens the socket of a profile. The caller holds the lock, so a socket that is already
+    /// there is left over.
+    ///
+    /// # Errors
+    /// When its folder is not ours alone, or it cannot be bound.
+    pub async fn open(paths: &Paths, handle: Handle) -> Result<Self, Problem> {
+        let path = socket::prepare(paths).map_err(Problem::internal)?;
+        // An ephemeral broker holds no lock: one that lives is not pushed aside.
+        if UnixStream::connect(&path).await.is_ok() {
+            return Err(Problem::new(Code::AlreadyRunning).with("pid", "unknown"));
+        }
+        let _ = std::fs::remove_file(&path);
+        let bind = || -> io::Result<UnixListener> {
+            let listener = UnixListener::bind(&path)?;
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&path, mode)?;
+            Ok(listener)
+        };
+        let listener = bind().map_err(Problem::internal)?;
+        let (drain, drains) = mpsc::unbounded_channel();
+        let accepting = tokio::spawn(async move {
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                };
+                let (handle, drain) = (handle.clone(), drain.clone());
+                tokio::spawn(async move {
+                    let presence = handle.gateway().activity.enter();
+                    if let Err(error) = serve(stream, handle, drain).await {
+                        tracing::debug!(%error, "a control connection ended early");
+                    }
+                    drop(presence);
+                });
+            }
+        });
+        Ok(Self { path, accepting, drains })
+    }
+
+    /// Waits until a successor asks for lock and port.
+    pub async fn relieved(&mut self) {
+        if self.drains.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+
+    /// Closes the socket.
+    pub fn close(self) {
+        self.accepting.abort();
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn serve(
+    stream: UnixStream,
+    handle: Handle,
+    drain: mpsc::UnboundedSender<()>,
+) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    if peer != rustix::process::geteuid().as_raw() {
+        tracing::warn!(peer, "another user knocked at the control channel");
+        return Ok(());
+    }
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read);
+    let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+    let mut line = String::new();
+    (&mut lines).take(most).read_line(&mut line).await?;
+    let hello: Hello = match serde_json::from_str(&line) {
+        Ok(hello) => hello,
+        Err(_) => {
+            let cause = "this Keyfob and the one that runs do not understand each other; end the running one";
+            return send(&mut write, &Reply::Problem(Problem::internal(cause))).await;
+        }
+    };
+    if hello.keyfob != VERSION {
+        let cause = "the Keyfob that runs is of another version; end it and try again";
+        return send(&mut write, &Reply::Problem(Problem::internal(cause))).await;
+    }
+    match hello.request {
+        Request::Stdio { name } => stdio(&handle, &name, lines, write).await,
+        Request::Session { server, browser } => {
+            session(&handle, server, browser, lines, write).await
+        }
+        Request::Drain => {
+            let _ = drain.send(());
+            send(&mut write, &Reply::Done(Value::Null)).await
+        }
+        request => answer(&handle, request, lines, write).await,
+    }
+}
+
+/// One request, its progress, its end. A client that hangs up ends a sign-in that it started.
+async fn answer(
+    handle: &Handle,
+    request: Request,
+    mut lines: BufReader<OwnedReadHalf>,
+    mut write: OwnedWriteHalf,
+) -> io::Result<()> {
+    let connecting = match &request {
+        Request::Connect { name, .. } => Some(name.clone()),
+        _ => None,
+    };
+    let (progress, mut steps) = mpsc::unbounded_channel();
+    let answering = handle.answer(request, progress);
+    tokio::pin!(answering);
+    let mut rest = String::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(step) = steps.recv() => send(&mut write, &Reply::Progress(step)).await?,
+            answered = &mut answering => {
+                while let Ok(step) = steps.try_recv() {
+                    send(&mut write, &Reply::Progress(step)).await?;
+                }
+                let reply = match answered {
+                    Ok(value) => Reply::Done(value),
+                    Err(problem) => Reply::Problem(problem),
+                };
+                return send(&mut write, &reply).await;
+            }
+            read = lines.read_line(&mut rest) => if read.unwrap_or(0) == 0 {
+                if let Some(name) = connecting {
+                    let (nobody, _) = mpsc::unbounded_channel();
+                    let _ = handle.answer(Request::Cancel { name }, nobody).await;
+                }
+                return Ok(());
+            },
+        }
+    }
+}
+
+async fn stdio(
+    handle: &Handle,
+    name: &str,
+    lines: BufReader<OwnedReadHalf>,
+    mut write: OwnedWriteHalf,
+) -> io::Result<()> {
+    let Some(seat) = handle.gateway().seats.get(name) else {
+        let problem = Problem::new(Code::UnknownServer).with("name", name);
+        return send(&mut write, &Reply::Problem(problem)).await;
+    };
+    send(&mut write, &Reply::Done(json!(null))).await?;
+    bridge::run(handle.gateway(), seat, lines, write).await
+}
+
+/// A session lasts as long as its connection; its key ends with it.
+async fn session(
+    handle: &Handle,
+    server: super::protocol::NewServer,
+    browser: Option<crate::browser::Browser>,
+    mut lines: BufReader<OwnedReadHalf>,
+    mut write: OwnedWriteHalf,
+) -> io::Result<()> {
+    let opened = match handle.open_session(server, browser).await {
+        Ok(opened) => opened,
+        Err(problem) => return send(&mut write, &Reply::Problem(problem)).await,
+    };
+    let key = opened.key.expose();
+    let told = json!({
+        "name": opened.server,
+        "key": key,
+        "url": format!("{}/k/{key}/{}", opened.origin, opened.server),
+    });
+    send(&mut write, &Reply::Done(told)).await?;
+    // The client asks how it went with a line of its own, then hangs up.
+    let mut line = String::new();
+    while lines.read_line(&mut line).await.unwrap_or(0) > 0 {
+        let failure =
+            handle.ask(|answer| Command::LastFailure { name: opened.server.clone(), answer }).await;
+        let failure = failure.ok().flatten();
+        send(&mut write, &Reply::Done(serde_json::to_value(failure)?)).await?;
+        line.clear();
+    }
+    handle.close_session(&opened).await;
+    Ok(())
+}
+
+async fn send(write: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    write.write_all(&line).await
+}

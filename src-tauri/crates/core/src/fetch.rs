@@ -1,0 +1,162 @@
+//! All requests that the sign-in makes: no redirects, no cookies, capped in size and time, and
+//! within the address rule.
+
+use std::error::Error as StdError;
+use std::path::Path;
+use std::time::Duration;
+
+use keyfob_auth::server_url::is_loopback;
+use keyfob_auth::wire::{NoAnswer, Request, Response};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder};
+use url::Url;
+
+use crate::problem::{Code, Problem};
+use crate::reach::{Beyond, Reach, Within};
+
+/// Largest answer that is read, in bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// Longest time for one request with its answer.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Longest time to connect.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The clients that all requests of one profile go through.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    public: Client,
+    private: Client,
+    loopback: Client,
+}
+
+impl Fetch {
+    /// Sets the clients up, trusting the system's certificates and those in `ca_file`.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or the system has no certificates at all.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, Problem> {
+        let client = |limit: Reach| {
+            let builder = base(ca_file)?.timeout(LONGEST).dns_resolver(Within(limit));
+            // A proxy elsewhere cannot reach this machine, and must not see what goes to it.
+            let builder = if limit == Reach::Loopback { builder.no_proxy() } else { builder };
+            builder.build().map_err(|error| no_client(&error))
+        };
+        Ok(Self {
+            public: client(Reach::Public)?,
+            private: client(Reach::Private)?,
+            loopback: client(Reach::Loopback)?,
+        })
+    }
+
+    /// Sends a request and reads the answer. An event stream is read up to its first event.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn send(&self, request: Request, limit: Reach) -> Result<Response, NoAnswer> {
+        let url = Url::parse(&request.url)
+            .map_err(|_| NoAnswer::Forbidden("its address is no URL".to_owned()))?;
+        if !limit.allows_literal(&url) {
+            return Err(NoAnswer::Forbidden(Beyond.to_string()));
+        }
+        let client = match limit {
+            _ if is_loopback(&url) => &self.loopback,
+            Reach::Public => &self.public,
+            Reach::Private | Reach::Loopback => &self.private,
+        };
+        if is_loopback(&url) && limit < Reach::Loopback {
+            return Err(NoAnswer::Forbidden(Beyond.to_string()));
+        }
+        let sent =
+            client.request(request.method, url).headers(request.headers).body(request.body).send();
+        let mut answer = sent.await.map_err(|error| no_answer(&error))?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let is_stream = headers
+            .get("content-type")
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| no_answer(&error))? {
+            if body.len() + chunk.len() > LARGEST {
+                return Err(NoAnswer::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+            if is_stream {
+                break;
+            }
+        }
+        Ok(Response { status, headers, body })
+    }
+}
+
+/// What all our clients have in common.
+///
+/// # Errors
+/// When the file cannot be used.
+pub fn base(ca_file: Option<&Path>) -> Result<ClientBuilder, Problem> {
+    let mut builder = Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        .referer(false)
+        .user_agent(concat!("Keyfob/", env!("CARGO_PKG_VERSION")));
+    if let Some(file) = ca_file {
+        let invalid = |cause: String| {
+            Problem::new(Code::ConfigInvalid).with("file", file.display()).with("cause", cause)
+        };
+        let pem = std::fs::read(file).map_err(|error| invalid(error.to_string()))?;
+        let certificates = Certificate::from_pem_bundle(&pem)
+            .map_err(|_| invalid("it holds no certificates in PEM form".to_owned()))?;
+        if certificates.is_empty() {
+            return Err(invalid("it holds no certificates in PEM form".to_owned()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    Ok(builder)
+}
+
+/// A client that cannot be built: in practice, a system without certificates.
+pub fn no_client(error: &reqwest::Error) -> Problem {
+    Problem::new(Code::TlsUntrusted).with("target", "every server").with(
+        "cause",
+        format_args!("this system has no usable certificates ({})", innermost(error)),
+    )
+}
+
+/// Why there was no answer, in few words and without the URL.
+pub fn no_answer(error: &reqwest::Error) -> NoAnswer {
+    let causes = || std::iter::successors(error.source(), |cause| (*cause).source());
+    if causes().any(|cause| cause.is::<Beyond>()) {
+        return NoAnswer::Forbidden(Beyond.to_string());
+    }
+    if error.is_timeout() {
+        return NoAnswer::Unreachable("it did not answer in time".to_owned());
+    }
+    if causes().any(is_certificate_trouble) {
+        return NoAnswer::Untrusted(innermost(error));
+    }
+    let kind = causes().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(|e| e.kind());
+    NoAnswer::Unreachable(match kind {
+        Some(std::io::ErrorKind::ConnectionRefused) => "nothing answers there".to_owned(),
+        Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) => {
+            "the connection was cut".to_owned()
+        }
+        _ => innermost(error),
+    })
+}
+
+fn is_certificate_trouble(cause: &(dyn StdError + 'static)) -> bool {
+    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let tls = cause.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    match causes.last() {
+        Some(cause) => keyfob_auth::text::shown(&cause.to_string()),
+        None => "the request failed".to_owned(),
+    }
+}

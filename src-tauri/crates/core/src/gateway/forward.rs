@@ -1,0 +1,235 @@
+//! One request from a client to its server, with everything that may come between: a stale token,
+//! a refusal, a sign-in that has to happen first.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method};
+use keyfob_auth::challenge::{self, Challenge};
+use keyfob_auth::wire::NoAnswer;
+use tokio::sync::oneshot;
+use url::Url;
+
+use super::answer::{Response, trouble};
+use super::relay::{self, Relay, Upload};
+use super::seat::{Ask, Bearer, Broker, Caller, Lease, Seat};
+use super::{headers, route};
+use crate::clock;
+use crate::fetch;
+use crate::problem::{Code, Problem};
+
+/// Most requests that one request of a client may become.
+const MOST_TRIES: usize = 6;
+
+/// A request, taken apart.
+pub struct Inbound {
+    /// The method.
+    pub method: Method,
+    /// Its headers as they came.
+    pub headers: HeaderMap,
+    /// What follows the server's name in the path.
+    pub tail: String,
+    /// The query.
+    pub query: Option<String>,
+    /// The body.
+    pub body: Upload,
+}
+
+/// Forwards one request.
+pub async fn forward(
+    relay: &Relay,
+    broker: &Broker,
+    seat: &Arc<Seat>,
+    caller: &Caller,
+    inbound: Inbound,
+) -> Response {
+    let Inbound { method, headers, tail, query, body } = inbound;
+    let mut url = match Url::parse(&route::upstream(&seat.upstream, &tail, query.as_deref())) {
+        Ok(url) => url,
+        Err(error) => return trouble(&Problem::internal(error), body.known()),
+    };
+    let known = match body.again() {
+        Some(Upload::Whole(bytes)) => bytes,
+        Some(Upload::Stream(..)) | None => bytes::Bytes::new(),
+    };
+    let own = seat.headers.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let passed = headers::upward(&headers, &own);
+    let asking = Asking { broker, seat, holds: caller.holds };
+    let mut next = Some(body);
+    let mut lease = seat.lease();
+    let mut was_renewed = false;
+    for _ in 0..MOST_TRIES {
+        lease = match asking.usable(lease).await {
+            Ok(lease) => lease,
+            Err(problem) => return trouble(&problem, &known),
+        };
+        let Some(body) = next.take() else { return trouble(&asking.again_later(), &known) };
+        next = body.again();
+        let mut headers = passed.clone();
+        let generation = match &lease {
+            Lease::Bearer(bearer) => {
+                headers.insert(AUTHORIZATION, bearer.value.clone());
+                Some(bearer.generation)
+            }
+            Lease::Bare | Lease::Trouble(_) => None,
+        };
+        let sent = relay.send(method.clone(), url.clone(), headers, body).await;
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => return trouble(&asking.no_answer(&error), &known),
+        };
+        let status = response.status().as_u16();
+        let challenge = || read_challenge(&response);
+        let answered = match status {
+            401 => {
+                let challenge = challenge();
+                drain(response).await;
+                asking.refused(generation, was_renewed, challenge).await
+            }
+            403 => match challenge().filter(Challenge::wants_scope) {
+                Some(challenge) => match asking.scope_wanted(generation, challenge).await {
+                    // The same would be refused again: the server's own answer says so best.
+                    Err(problem) if problem.code == Code::SignInRefused => {
+                        return relay::answer(response);
+                    }
+                    answered => answered,
+                },
+                None => return relay::answer(response),
+            },
+            307 | 308 => match moved(&url, &response) {
+                Some(place) => {
+                    url = place;
+                    continue;
+                }
+                None => return trouble(&asking.moved_away(), &known),
+            },
+            300..=303 | 305..=306 => return trouble(&asking.moved_away(), &known),
+            _ => {
+                if (200..300).contains(&status) && seat.is_first_answer() {
+                    let _ = broker.send(Ask::Answered { server: seat.id.clone() });
+                }
+                return relay::answer(response);
+            }
+        };
+        match answered {
+            Ok(renewed) => {
+                was_renewed = true;
+                lease = renewed;
+            }
+            Err(problem) => return trouble(&problem, &known),
+        }
+    }
+    trouble(&asking.again_later(), &known)
+}
+
+/// What is asked of the broker in the course of one request.
+struct Asking<'a> {
+    broker: &'a Broker,
+    seat: &'a Arc<Seat>,
+    holds: bool,
+}
+
+impl Asking<'_> {
+    /// A lease that can be used: the given one, or another after whatever it takes.
+    async fn usable(&self, lease: Lease) -> Result<Lease, Problem> {
+        let is_usable = match &lease {
+            Lease::Bare => true,
+            Lease::Bearer(Bearer { renew_at, .. }) => renew_at.is_none_or(|at| clock::now() < at),
+            Lease::Trouble(_) => false,
+        };
+        if is_usable {
+            return Ok(lease);
+        }
+        let server = self.seat.id.clone();
+        self.ask(|reply| Ask::Lease { server, holds: self.holds, reply }).await
+    }
+
+    async fn refused(
+        &self,
+        generation: Option<u64>,
+        is_second: bool,
+        challenge: Option<Challenge>,
+    ) -> Result<Lease, Problem> {
+        let server = self.seat.id.clone();
+        let holds = self.holds;
+        self.ask(|reply| Ask::Refused { server, generation, is_second, challenge, holds, reply })
+            .await
+    }
+
+    async fn scope_wanted(
+        &self,
+        generation: Option<u64>,
+        challenge: Challenge,
+    ) -> Result<Lease, Problem> {
+        let server = self.seat.id.clone();
+        let holds = self.holds;
+        self.ask(|reply| Ask::ScopeWanted { server, generation, challenge, holds, reply }).await
+    }
+
+    async fn ask(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<Lease, Problem>>) -> Ask,
+    ) -> Result<Lease, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let ending = || self.problem(Code::Offline);
+        self.broker.send(make(reply)).map_err(|_| ending())?;
+        answer.await.map_err(|_| ending())?
+    }
+
+    fn no_answer(&self, error: &reqwest::Error) -> Problem {
+        let cause = fetch::no_answer(error);
+        if error.is_connect() {
+            let _ = self.broker.send(Ask::Unreachable { server: self.seat.id.clone() });
+        }
+        let code = match &cause {
+            NoAnswer::Untrusted(_) => Code::TlsUntrusted,
+            NoAnswer::Unreachable(_) if error.is_timeout() => Code::Timeout,
+            NoAnswer::Unreachable(_) | NoAnswer::Forbidden(_) | NoAnswer::TooLarge => {
+                Code::Unreachable
+            }
+        };
+        self.problem(code).with("target", &self.seat.name).with("cause", cause)
+    }
+
+    fn moved_away(&self) -> Problem {
+        self.problem(Code::Unreachable)
+            .with("target", &self.seat.name)
+            .with("cause", "it has moved to another address")
+    }
+
+    /// A body that cannot be sent again met something that would need it.
+    fn again_later(&self) -> Problem {
+        self.problem(Code::Offline)
+    }
+
+    fn problem(&self, code: Code) -> Problem {
+        Problem::new(code).with("server", &self.seat.name)
+    }
+}
+
+fn read_challenge(response: &reqwest::Response) -> Option<Challenge> {
+    let values = response.headers().get_all("www-authenticate");
+    challenge::select(values.iter().filter_map(|value| value.to_str().ok()))
+}
+
+/// The place of a redirect that may be followed: the same origin, since the token goes along.
+fn moved(from: &Url, response: &reqwest::Response) -> Option<Url> {
+    let place = response.headers().get("location")?.to_str().ok()?;
+    let place = from.join(place).ok()?;
+    (place.origin() == from.origin() && place != *from).then_some(place)
+}
+
+/// Reads a short rest, so that the connection can be used again.
+async fn drain(mut response: reqwest::Response) {
+    let reading = async {
+        let mut length = 0;
+        while let Ok(Some(chunk)) = response.chunk().await {
+            length += chunk.len();
+            if length > 64 * 1024 {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), reading).await;
+}

@@ -1,0 +1,86 @@
+//! The one owned port, on both loopback families and nowhere else.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use keyfob_auth::client_document::PORTS;
+use tokio::net::{TcpListener, TcpStream};
+
+/// The sockets of one port.
+#[derive(Debug)]
+pub struct Listeners {
+    v4: TcpListener,
+    v6: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// The port.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn port(&self) -> io::Result<u16> {
+        Ok(self.v4.local_addr()?.port())
+    }
+
+    /// The next connection on either.
+    ///
+    /// # Errors
+    /// When the system has none to give, for want of descriptors for example.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match &self.v6 {
+            Some(v6) => tokio::select! {
+                accepted = self.v4.accept() => accepted,
+                accepted = v6.accept() => accepted,
+            },
+            None => self.v4.accept().await,
+        }
+    }
+}
+
+/// Binds a port on 127.0.0.1 and, where the machine has it, ::1. A foreign listener on either
+/// counts as busy: it could receive what is meant for us.
+///
+/// # Errors
+/// `AddrInUse` when it is busy.
+pub async fn take_port(port: u16) -> io::Result<Listeners> {
+    let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let port = v4.local_addr()?.port();
+    let v6 = match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
+        Ok(v6) => Some(v6),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+        Err(_) => None,
+    };
+    Ok(Listeners { v4, v6 })
+}
+
+/// Binds the first free one of the ports in our client document.
+///
+/// # Errors
+/// `AddrInUse` when all are busy.
+pub async fn choose_port() -> io::Result<Listeners> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for port in PORTS {
+        match take_port(port).await {
+            Ok(listeners) => return Ok(listeners),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Binds any free port.
+///
+/// # Errors
+/// When there is none.
+pub async fn free_port() -> io::Result<Listeners> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..16 {
+        match take_port(0).await {
+            Ok(listeners) => return Ok(listeners),
+            // Free on one family, taken on the other.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,219 @@
+//! What the gateway knows of each server, without asking anyone: where it is, what to send along,
+//! who may use it. The broker writes, the hot path only reads.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::{HeaderMap, HeaderValue};
+use keyfob_auth::challenge::Challenge;
+use keyfob_auth::grant::Grant;
+use keyfob_auth::{ServerUrl, Timestamp};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::client_key;
+use crate::problem::Problem;
+use crate::remembered::KeyDigest;
+
+/// What a request to a server may carry now.
+#[derive(Clone, Debug)]
+pub enum Lease {
+    /// Nothing of ours.
+    Bare,
+    /// An access token.
+    Bearer(Bearer),
+    /// It cannot be used now; this is what to say.
+    Trouble(Arc<Problem>),
+}
+
+/// An access token as a header.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    /// The value of `Authorization`, marked sensitive.
+    pub value: HeaderValue,
+    /// Counts the tokens of this server; a refusal of an older one is no refusal.
+    pub generation: u64,
+    /// When it should be renewed before use, where it can be.
+    pub renew_at: Option<Timestamp>,
+}
+
+impl Bearer {
+    /// The lease for a grant. `None` when its token cannot stand in a header, which parsing has
+    /// ruled out.
+    pub fn of(grant: &Grant, generation: u64) -> Option<Self> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", grant.access.expose())).ok()?;
+        value.set_sensitive(true);
+        let renew_at = grant.renew_at().filter(|_| grant.refresh.is_some());
+        Some(Self { value, generation, renew_at })
+    }
+}
+
+/// One server as the gateway sees it.
+#[derive(Debug)]
+pub struct Seat {
+    /// The server's id.
+    pub id: String,
+    /// Its name, the first segment of its local path.
+    pub name: String,
+    /// Where it is.
+    pub upstream: ServerUrl,
+    /// The user's own headers.
+    pub headers: RwLock<HeaderMap>,
+    lease: watch::Sender<Lease>,
+    has_answered: AtomicBool,
+}
+
+impl Seat {
+    /// A seat that has been told nothing yet.
+    pub fn new(id: String, name: String, upstream: ServerUrl) -> Self {
+        let lease = watch::Sender::new(Lease::Bare);
+        let has_answered = AtomicBool::new(false);
+        Self { id, name, upstream, headers: RwLock::default(), lease, has_answered }
+    }
+
+    /// What a request may carry now.
+    pub fn lease(&self) -> Lease {
+        self.lease.borrow().clone()
+    }
+
+    /// Follows it.
+    pub fn watch(&self) -> watch::Receiver<Lease> {
+        self.lease.subscribe()
+    }
+
+    /// Sets it.
+    pub fn set_lease(&self, lease: Lease) {
+        self.has_answered.store(false, Ordering::Relaxed);
+        self.lease.send_replace(lease);
+    }
+
+    /// Whether this is the first answer since the lease was set, which is news to the broker.
+    pub fn is_first_answer(&self) -> bool {
+        !self.has_answered.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The client that the key was made for.
+    pub client: String,
+    /// Whether its requests wait while a sign-in is started for them.
+    pub holds: bool,
+}
+
+/// All seats and keys.
+#[derive(Debug, Default)]
+pub struct Seats {
+    by_name: RwLock<HashMap<String, Arc<Seat>>>,
+    keys: RwLock<HashMap<String, Vec<Key>>>,
+}
+
+#[derive(Debug)]
+struct Key {
+    digest: KeyDigest,
+    holds: bool,
+}
+
+impl Seats {
+    /// The seat of that name.
+    pub fn get(&self, name: &str) -> Option<Arc<Seat>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Adds or replaces one.
+    pub fn insert(&self, seat: Arc<Seat>) {
+        let mut seats = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        seats.insert(seat.name.clone(), seat);
+    }
+
+    /// Takes one away, with its keys.
+    pub fn remove(&self, name: &str) {
+        let mut seats = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seat) = seats.remove(name) {
+            self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&seat.id);
+        }
+    }
+
+    /// Lets a key in.
+    pub fn admit(&self, digest: KeyDigest, holds: bool) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.entry(digest.server.clone()).or_default().push(Key { digest, holds });
+    }
+
+    /// Lets the keys no longer in for which `is_gone` holds.
+    pub fn revoke(&self, is_gone: impl Fn(&KeyDigest) -> bool) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        for list in keys.values_mut() {
+            list.retain(|key| !is_gone(&key.digest));
+        }
+    }
+
+    /// Whose key this is, for this server.
+    pub fn caller(&self, server: &str, presented: &str) -> Option<Caller> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let list = keys.get(server)?;
+        let found = client_key::find(list.iter().map(|key| &key.digest), server, presented)?;
+        let holds = list.iter().any(|key| key.digest == *found && key.holds);
+        Some(Caller { client: found.client.clone(), holds })
+    }
+}
+
+/// Where the broker answers the gateway.
+pub type Reply = oneshot::Sender<Result<Lease, Problem>>;
+
+/// What the gateway asks of the broker or tells it. Everything with a reply may take as long as a
+/// refresh or a sign-in takes.
+#[derive(Debug)]
+pub enum Ask {
+    /// A lease that can be used, where the present one cannot.
+    Lease {
+        /// The server.
+        server: String,
+        /// Whether to start a sign-in where one is needed.
+        holds: bool,
+        /// Where to answer.
+        reply: Reply,
+    },
+    /// The server answered 401.
+    Refused {
+        /// The server.
+        server: String,
+        /// Which token it refused; `None` when there was none.
+        generation: Option<u64>,
+        /// Whether this request was refused with a renewed token before.
+        is_second: bool,
+        /// What it said.
+        challenge: Option<Challenge>,
+        /// Whether to start a sign-in where one is needed.
+        holds: bool,
+        /// Where to answer.
+        reply: Reply,
+    },
+    /// The server answered 403 `insufficient_scope`.
+    ScopeWanted {
+        /// The server.
+        server: String,
+        /// Which token had too little.
+        generation: Option<u64>,
+        /// What it said.
+        challenge: Challenge,
+        /// Whether to start a sign-in at once.
+        holds: bool,
+        /// Where to answer.
+        reply: Reply,
+    },
+    /// The server answered as servers do that are content.
+    Answered {
+        /// The server.
+        server: String,
+    },
+    /// The server could not be reached.
+    Unreachable {
+        /// The server.
+        server: String,
+    },
+}
+
+/// The way to the broker.
+pub type Broker = mpsc::UnboundedSender<Ask>;

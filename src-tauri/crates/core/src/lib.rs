@@ -1,0 +1,21 @@
+//! The broker, the vault, the gateway: all of Keyfob that does I/O.
+
+pub mod bridge;
+pub mod broker;
+pub mod browser;
+pub mod client_key;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod fetch;
+pub mod gateway;
+pub mod mcp;
+pub mod paths;
+pub mod problem;
+pub mod reach;
+pub mod remembered;
+pub mod server;
+pub mod vault;
+pub mod view;
+
+pub use keyfob_auth as auth;

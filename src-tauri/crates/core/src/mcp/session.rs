@@ -1,0 +1,223 @@
+//! One short visit to a server through the gateway.
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::{ACCEPT, LEGACY, MODERN, Messages, Mirror, mirrored};
+use crate::broker::Handle;
+use crate::broker::command::{ClientKey, Command};
+use crate::fetch;
+use crate::gateway::relay;
+use crate::problem::{Code, Problem};
+
+/// Most pages of a list that are read.
+const MOST_PAGES: usize = 100;
+
+/// A visit with a key of its own, which ends with it.
+pub struct Session {
+    handle: Handle,
+    key: ClientKey,
+    http: reqwest::Client,
+    era: Era,
+    mirror: Mirror,
+    next_id: u64,
+}
+
+enum Era {
+    Legacy { session: Option<HeaderValue>, version: String },
+    Modern,
+}
+
+impl Session {
+    /// Opens one, in the era that the server speaks.
+    ///
+    /// # Errors
+    /// When the server cannot be used; the gateway's own words where it gave any.
+    pub async fn open(handle: &Handle, name: &str) -> Result<Self, Problem> {
+        let key = handle.make_key("keyfob", name, false, false).await?;
+        let http =
+            fetch::base(None)?.no_proxy().build().map_err(|error| fetch::no_client(&error))?;
+        let era = Era::Legacy { session: None, version: LEGACY.to_owned() };
+        let mut opening =
+            Self { handle: handle.clone(), key, http, era, mirror: Mirror::default(), next_id: 0 };
+        let params = json!({
+            "protocolVersion": LEGACY,
+            "capabilities": {},
+            "clientInfo": { "name": "keyfob", "version": env!("CARGO_PKG_VERSION") },
+        });
+        let (status, headers, answer) = opening.exchange("initialize", params).await?;
+        match answer.as_ref().and_then(|answer| answer.get("result")) {
+            Some(result) => {
+                let version = result.get("protocolVersion").and_then(Value::as_str);
+                opening.era = Era::Legacy {
+                    session: headers.get("mcp-session-id").cloned(),
+                    version: version.unwrap_or(LEGACY).to_owned(),
+                };
+                opening.notify("notifications/initialized").await?;
+            }
+            // A server that knows no `initialize` says so with a 4xx.
+            None if status.is_client_error() => opening.era = Era::Modern,
+            None => return Err(opening.failure(status, answer.as_ref())),
+        }
+        Ok(opening)
+    }
+
+    /// All its tools.
+    ///
+    /// # Errors
+    /// When it does not list them.
+    pub async fn tools(&mut self) -> Result<Vec<Value>, Problem> {
+        let mut tools = Vec::new();
+        let mut cursor: Option<Value> = None;
+        for _ in 0..MOST_PAGES {
+            let params = match &cursor {
+                Some(cursor) => json!({ "cursor": cursor }),
+                None => json!({}),
+            };
+            let mut result = self.request("tools/list", params).await?;
+            if let Some(Value::Array(page)) = result.get_mut("tools").map(Value::take) {
+                tools.extend(page);
+            }
+            cursor = result.get("nextCursor").filter(|next| !next.is_null()).cloned();
+            if cursor.is_none() {
+                break;
+            }
+        }
+        for dropped in self.mirror.learn(&mut tools) {
+            tracing::warn!(tool = %dropped, "left out: its header annotations are invalid");
+        }
+        let count = u32::try_from(tools.len()).unwrap_or(u32::MAX);
+        self.handle.tell(Command::ToolsSeen { name: self.key.server.clone(), count });
+        Ok(tools)
+    }
+
+    /// Calls a tool; the JSON-RPC result.
+    ///
+    /// # Errors
+    /// When there is no result; a result that says `isError` is one.
+    pub async fn call(&mut self, tool: &str, arguments: Value) -> Result<Value, Problem> {
+        if matches!(self.era, Era::Modern) {
+            // Some arguments may have to be repeated in headers, which only the list tells.
+            self.tools().await?;
+        }
+        self.request("tools/call", json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    async fn request(&mut self, method: &str, params: Value) -> Result<Value, Problem> {
+        let (status, _, answer) = self.exchange(method, params).await?;
+        match answer {
+            Some(Value::Object(mut answer)) if answer.contains_key("result") => {
+                Ok(answer.remove("result").unwrap_or_default())
+            }
+            answer => Err(self.failure(status, answer.as_ref())),
+        }
+    }
+
+    async fn notify(&mut self, method: &str) -> Result<(), Problem> {
+        let message = json!({ "jsonrpc": "2.0", "method": method });
+        self.send(Method::POST, Some(&message)).await.map(drop)
+    }
+
+    /// Sends a request and waits for the message that answers it.
+    async fn exchange(
+        &mut self,
+        method: &str,
+        mut params: Value,
+    ) -> Result<(StatusCode, HeaderMap, Option<Value>), Problem> {
+        self.next_id += 1;
+        let id = json!(self.next_id);
+        if matches!(self.era, Era::Modern) {
+            params["_meta"] = json!({
+                "io.modelcontextprotocol/protocolVersion": MODERN,
+                "io.modelcontextprotocol/clientInfo":
+                    { "name": "keyfob", "version": env!("CARGO_PKG_VERSION") },
+                "io.modelcontextprotocol/clientCapabilities": {},
+            });
+        }
+        let message = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let response = self.send(Method::POST, Some(&message)).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut messages = Messages::of(relay::answer(response));
+        while let Some(text) = messages.next().await {
+            let Ok(answer) = serde_json::from_str::<Value>(&text) else { continue };
+            let is_answer = answer.get("id") == Some(&id) || answer.get("id") == Some(&Value::Null);
+            if is_answer && answer.get("method").is_none() {
+                return Ok((status, headers, Some(answer)));
+            }
+        }
+        Ok((status, headers, None))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        message: Option<&Value>,
+    ) -> Result<reqwest::Response, Problem> {
+        let address = self.handle.gateway().address(&self.key.server);
+        let mut request = self
+            .http
+            .request(method, address)
+            .bearer_auth(self.key.key.expose())
+            .header(header::ACCEPT, ACCEPT)
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Era::Legacy { session: Some(session), version } = &self.era {
+            request = request
+                .header("mcp-session-id", session.clone())
+                .header("mcp-protocol-version", version);
+        }
+        if let Some(message) = message {
+            request = request.headers(mirrored(message, &self.mirror)).body(message.to_string());
+        }
+        request.send().await.map_err(|error| {
+            Problem::new(Code::Unreachable)
+                .with("target", &self.key.server)
+                .with("cause", fetch::no_answer(&error))
+        })
+    }
+
+    /// What a missing result comes to: the gateway's problem, or the server's own error.
+    fn failure(&self, status: StatusCode, answer: Option<&Value>) -> Problem {
+        let error = answer.and_then(|answer| answer.get("error"));
+        let code = error
+            .and_then(|error| error.pointer("/data/code"))
+            .and_then(|code| serde_json::from_value::<Code>(code.clone()).ok());
+        let said = error.and_then(|error| error.get("message")).and_then(Value::as_str);
+        match (code, said) {
+            (Some(code), _) => Problem::new(code)
+                .with("server", &self.key.server)
+                .with("target", &self.key.server)
+                .with("cause", said.unwrap_or("it cannot be used now"))
+                .with("scopes", "see its trace"),
+            (None, Some(said)) => {
+                Problem::new(Code::ToolFailed).with("server", &self.key.server).with("cause", said)
+            }
+            (None, None) => Problem::new(Code::ToolFailed)
+                .with("server", &self.key.server)
+                .with("cause", format_args!("HTTP {}", status.as_u16())),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Era::Legacy { session: Some(session), .. } = &self.era {
+            let request = self
+                .http
+                .delete(self.handle.gateway().address(&self.key.server))
+                .bearer_auth(self.key.key.expose())
+                .header("mcp-session-id", session.clone());
+            let (handle, digest) = (self.handle.clone(), self.key.digest.clone());
+            tokio::spawn(async move {
+                let _ = request.send().await;
+                revoke(&handle, digest);
+            });
+        } else {
+            revoke(&self.handle, self.key.digest.clone());
+        }
+    }
+}
+
+fn revoke(handle: &Handle, digest: String) {
+    let (answer, _) = tokio::sync::oneshot::channel();
+    handle.tell(Command::RevokeKeys { client: None, digest: Some(digest), answer });
+}

@@ -1,0 +1,232 @@
+//! What a person is told when something does not work: one form for CLI, gateway, tray and window.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+use keyfob_auth::dcr::RegistrationError;
+use keyfob_auth::flow::SignInError;
+use keyfob_auth::metadata::BadMetadata;
+use keyfob_auth::text;
+use keyfob_auth::token::TokenError;
+use keyfob_auth::wire::NoAnswer;
+use serde::{Deserialize, Serialize};
+
+/// What is wrong, for programs. Wording lives in the locale file, a section for each in
+/// `docs/troubleshooting.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each is worded in the locale file")]
+pub enum Code {
+    AlreadyRunning,
+    BrowserFailed,
+    CallbackTimeout,
+    Cancelled,
+    ConfigInvalid,
+    ConsentDenied,
+    Deadline,
+    ExchangeRefused,
+    GrantExpired,
+    Internal,
+    InvalidUrl,
+    IssuerMismatch,
+    MetadataInvalid,
+    NameTaken,
+    NoAuthorizationServer,
+    NoRegistrationRoute,
+    NotMcp,
+    Offline,
+    PkceUnsupported,
+    PortTaken,
+    RegistrationRefused,
+    ResourceMismatch,
+    ScopeNeeded,
+    ServerOff,
+    SignInNeeded,
+    SignInRefused,
+    Timeout,
+    TlsUntrusted,
+    ToolFailed,
+    UnknownClient,
+    UnknownServer,
+    Unreachable,
+    UnsafeLink,
+    Usage,
+    VaultAbsent,
+    VaultFailed,
+    VaultLocked,
+}
+
+/// A problem with everything that its wording needs. It holds no secret: parameters are names,
+/// codes and URLs without their query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What is wrong.
+    pub code: Code,
+    /// The sentence: the thing and the cause.
+    pub message: String,
+    /// The way out.
+    pub remedy: String,
+    /// What was filled in.
+    pub params: BTreeMap<String, String>,
+}
+
+impl Problem {
+    /// A problem without parameters; add them with [`Problem::with`].
+    pub fn new(code: Code) -> Self {
+        let mut problem =
+            Self { code, message: String::new(), remedy: String::new(), params: BTreeMap::new() };
+        problem.word();
+        problem
+    }
+
+    /// Adds a parameter, made fit to be shown.
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.params.insert(name.to_owned(), text::shown(&value.to_string()));
+        self.word();
+        self
+    }
+
+    /// Something that should not happen, with what was seen.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::new(Code::Internal).with("cause", cause)
+    }
+
+    /// Why a sign-in to `server` failed.
+    pub fn from_sign_in(error: &SignInError, server: &str, redirect_uri: &str) -> Self {
+        let with = |code: Code| Self::new(code).with("server", server);
+        match error {
+            SignInError::Unreachable { target, cause: NoAnswer::Untrusted(cause) } => {
+                with(Code::TlsUntrusted).with("target", target).with("cause", cause)
+            }
+            SignInError::Unreachable { target, cause } => {
+                with(Code::Unreachable).with("target", target).with("cause", cause)
+            }
+            SignInError::OutOfOrder { target, status, .. } => with(Code::Unreachable)
+                .with("target", target)
+                .with("cause", format_args!("it is out of order (HTTP {status})")),
+            SignInError::NotMcp { found } => with(Code::NotMcp).with("found", found),
+            SignInError::NoAuthorizationServer => with(Code::NoAuthorizationServer),
+            SignInError::Metadata { cause: cause @ BadMetadata::OtherResource { .. }, .. } => {
+                with(Code::ResourceMismatch).with("cause", cause)
+            }
+            SignInError::Metadata { cause: cause @ BadMetadata::OtherIssuer { .. }, .. } => {
+                with(Code::IssuerMismatch).with("cause", cause)
+            }
+            SignInError::Metadata { url, cause } => {
+                with(Code::MetadataInvalid).with("url", url).with("cause", cause)
+            }
+            SignInError::PkceUnsupported { issuer } => {
+                with(Code::PkceUnsupported).with("issuer", issuer)
+            }
+            SignInError::NoRegistrationRoute { issuer, refused } => {
+                let refused = match refused {
+                    Some(said) => format!("; it refused Keyfob's own document ({said})"),
+                    None => String::new(),
+                };
+                with(Code::NoRegistrationRoute)
+                    .with("issuer", issuer)
+                    .with("refused", refused)
+                    .with("redirect_uri", redirect_uri)
+            }
+            SignInError::Registration { issuer, cause } => {
+                let cause: &RegistrationError = cause;
+                with(Code::RegistrationRefused)
+                    .with("issuer", issuer)
+                    .with("cause", cause)
+                    .with("redirect_uri", redirect_uri)
+            }
+            SignInError::AuthorizationRefused { issuer, status } => with(Code::SignInRefused)
+                .with("issuer", issuer)
+                .with("cause", format_args!("its sign-in page answers HTTP {status}")),
+            SignInError::ClientRefused { issuer, error, .. } => with(Code::SignInRefused)
+                .with("issuer", issuer)
+                .with("cause", format_args!("it does not let Keyfob in ({error})")),
+            SignInError::Denied => with(Code::ConsentDenied),
+            SignInError::Refused { issuer, error } => {
+                with(Code::SignInRefused).with("issuer", issuer).with("cause", error)
+            }
+            SignInError::Issuer(cause) => with(Code::IssuerMismatch).with("cause", cause),
+            SignInError::Exchange { issuer, cause } => {
+                let cause: &TokenError = cause;
+                with(Code::ExchangeRefused).with("issuer", issuer).with("cause", cause)
+            }
+            SignInError::UnsafeLink { issuer } => with(Code::UnsafeLink).with("issuer", issuer),
+            SignInError::Browser { cause } => with(Code::BrowserFailed).with("cause", cause),
+            SignInError::TimedOut => with(Code::CallbackTimeout),
+            SignInError::Cancelled => with(Code::Cancelled),
+        }
+    }
+
+    fn word(&mut self) {
+        let Some(wording) = WORDING.problems.get(&self.code) else {
+            self.message = format!("{:?}", self.code);
+            return;
+        };
+        self.message = fill(&wording.message, &self.params);
+        self.remedy = fill(&wording.remedy, &self.params);
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.message, self.remedy)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[derive(Deserialize)]
+struct Locale {
+    problems: BTreeMap<Code, Wording>,
+}
+
+#[derive(Deserialize)]
+struct Wording {
+    message: String,
+    remedy: String,
+}
+
+static WORDING: LazyLock<Locale> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../../ui/locales/en.json"))
+        .unwrap_or(Locale { problems: BTreeMap::new() })
+});
+
+fn fill(wording: &str, params: &BTreeMap<String, String>) -> String {
+    let mut text = String::with_capacity(wording.len());
+    let mut rest = wording;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let Some((name, behind)) = after.split_once('}') else {
+            rest = after;
+            break;
+        };
+        text.push_str(params.get(name).map_or("", String::as_str));
+        rest = behind;
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Problem, WORDING};
+
+    #[test]
+    fn the_locale_file_words_every_problem() {
+        let worded = &WORDING.problems;
+        assert!(worded.len() >= 30, "the locale file did not parse");
+        for (code, wording) in worded {
+            assert!(wording.message.ends_with('.'), "{code:?}: {}", wording.message);
+            assert!(!wording.remedy.is_empty(), "{code:?} has no way out");
+        }
+        let problem = Problem::new(Code::UnknownServer).with("name", "x");
+        assert_eq!(problem.message, "There is no server named x.");
+    }
+
+    #[test]
+    fn what_a_server_says_cannot_forge_the_wording() {
+        let problem = Problem::new(Code::NotMcp).with("url", "u").with("found", "{url}\u{202e}\n");
+        assert_eq!(problem.message, "No MCP server answers at u ({url}).");
+    }
+}

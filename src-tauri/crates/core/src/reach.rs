@@ -1,0 +1,143 @@
+//! The address rule: a server-supplied URL may not reach a more private address than the URL that
+//! the user typed. It is checked where a name is resolved, so a name cannot change its mind
+//! between check and use, and for literal addresses, which are never resolved.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// How private an address is; later is more private.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Anywhere.
+    Public,
+    /// Private networks, link-local addresses and other special ranges.
+    Private,
+    /// This machine.
+    Loopback,
+}
+
+impl Reach {
+    /// Of an address.
+    pub fn of(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        if address.is_loopback() || address.is_unspecified() {
+            return Self::Loopback;
+        }
+        let is_special = match address {
+            IpAddr::V4(v4) => {
+                v4.is_private()
+                    || v4.is_link_local()
+                    || v4.is_broadcast()
+                    || v4.is_multicast()
+                    || v4.octets()[0] == 0
+                    || is_shared(v4)
+            }
+            IpAddr::V6(v6) => {
+                v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_multicast()
+            }
+        };
+        if is_special { Self::Private } else { Self::Public }
+    }
+
+    /// Of the URL that the user typed: the most private address that its host has.
+    pub async fn of_url(url: &Url) -> Self {
+        match url.host() {
+            Some(Host::Ipv4(v4)) => Self::of(v4.into()),
+            Some(Host::Ipv6(v6)) => Self::of(v6.into()),
+            Some(Host::Domain(name)) => {
+                let Ok(found) = tokio::net::lookup_host((name, 0)).await else {
+                    return Self::Public;
+                };
+                found.map(|address| Self::of(address.ip())).max().unwrap_or(Self::Public)
+            }
+            None => Self::Public,
+        }
+    }
+
+    /// Whether a URL's literal address may be reached; names are judged when they are resolved.
+    pub fn allows_literal(self, url: &Url) -> bool {
+        match url.host() {
+            Some(Host::Ipv4(v4)) => Self::of(v4.into()) <= self,
+            Some(Host::Ipv6(v6)) => Self::of(v6.into()) <= self,
+            Some(Host::Domain(_)) | None => true,
+        }
+    }
+}
+
+/// RFC 6598: addresses shared between a provider and its customers.
+fn is_shared(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    first == 100 && (64..128).contains(&second)
+}
+
+/// A resolver that keeps back addresses beyond the reach.
+#[derive(Debug)]
+pub struct Within(pub Reach);
+
+/// That every address of a name lies beyond the reach.
+#[derive(Debug, thiserror::Error)]
+#[error("its name leads to an address of a private network or of this machine")]
+pub struct Beyond;
+
+impl Resolve for Within {
+    fn resolve(&self, name: Name) -> Resolving {
+        let limit = self.0;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let total = found.len();
+            let kept: Vec<SocketAddr> =
+                found.into_iter().filter(|address| Reach::of(address.ip()) <= limit).collect();
+            if kept.is_empty() && total > 0 {
+                return Err(Beyond.into());
+            }
+            Ok(Box::new(kept.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::Reach;
+
+    #[test]
+    fn addresses_are_told_apart() {
+        let of = |text: &str| Reach::of(text.parse().expect("an address"));
+        for public in ["8.8.8.8", "2606:4700::1111", "172.32.0.1", "100.128.0.1"] {
+            assert_eq!(of(public), Reach::Public, "{public}");
+        }
+        for private in [
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "fe80::1",
+            "fd00::1",
+            "0.1.2.3",
+            "::ffff:192.168.0.1",
+            "224.0.0.1",
+        ] {
+            assert_eq!(of(private), Reach::Private, "{private}");
+        }
+        for own in ["127.0.0.1", "127.8.8.8", "::1", "0.0.0.0", "::ffff:127.0.0.1"] {
+            assert_eq!(of(own), Reach::Loopback, "{own}");
+        }
+    }
+
+    #[test]
+    fn a_literal_address_is_judged_in_every_spelling() {
+        let allows = |text: &str| Reach::Public.allows_literal(&Url::parse(text).expect("a URL"));
+        for beyond in
+            ["https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://[::1]/"]
+        {
+            assert!(!allows(beyond), "{beyond}");
+        }
+        assert!(allows("https://8.8.8.8/"));
+        assert!(Reach::Private.allows_literal(&Url::parse("https://10.0.0.1/").expect("a URL")));
+    }
+}

@@ -1,0 +1,200 @@
+//! What is shown of a server: to the CLI, the tray and the window. No field can hold a secret.
+
+use keyfob_auth::grant::Grant;
+use keyfob_auth::registration::{Reason, Registration, RegistrationKind};
+use keyfob_auth::trace::{Step, TraceStep};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::server::{Kind, State, Why};
+
+/// How much a server needs its person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing to see.
+    Grey,
+    /// All well.
+    Green,
+    /// Something to do.
+    Amber,
+    /// It worked before and does no more.
+    Red,
+}
+
+/// One server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServerView {
+    /// Its name.
+    pub name: String,
+    /// Its URL.
+    pub url: String,
+    /// Its state.
+    pub state: Kind,
+    /// How much it needs its person.
+    pub level: Level,
+    /// One short text.
+    pub text: String,
+    /// The local address, without a key.
+    pub address: String,
+    /// Who is signed in, where that is known.
+    pub account: Option<String>,
+    /// The granted scopes.
+    pub scopes: Vec<String>,
+    /// How many tools it listed last.
+    pub tools: Option<u32>,
+    /// When the access token ends, RFC 3339 in UTC.
+    pub expires_at: Option<String>,
+    /// How we are known there.
+    pub registration: Option<RegistrationView>,
+}
+
+/// A registration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RegistrationView {
+    /// The rung.
+    pub kind: RegistrationKind,
+    /// The client id.
+    pub client_id: String,
+    /// The issuer.
+    pub issuer: String,
+    /// The redirect URI.
+    pub redirect_uri: String,
+    /// When it was made, RFC 3339 in UTC.
+    pub registered_at: String,
+    /// Why it is of this kind.
+    pub reason: Reason,
+}
+
+impl From<&Registration> for RegistrationView {
+    fn from(from: &Registration) -> Self {
+        Self {
+            kind: from.kind,
+            client_id: from.client_id.clone(),
+            issuer: from.issuer.clone(),
+            redirect_uri: from.redirect_uri.clone(),
+            registered_at: clock::rfc3339(from.registered_at),
+            reason: from.reason.clone(),
+        }
+    }
+}
+
+/// One line of the trace.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TraceView {
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// What was done.
+    pub step: Step,
+    /// Whom it concerned.
+    pub target: Option<String>,
+    /// What came back.
+    pub result: String,
+    /// How long it took, in milliseconds.
+    pub ms: Option<u64>,
+    /// What was decided.
+    pub decision: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl From<&TraceStep> for TraceView {
+    fn from(from: &TraceStep) -> Self {
+        Self {
+            at: clock::rfc3339(from.at),
+            step: from.step,
+            target: from.target.clone(),
+            result: from.result.clone(),
+            ms: from.ms,
+            decision: from.decision.clone(),
+            reason: from.reason.clone(),
+        }
+    }
+}
+
+/// What a view is made of.
+pub struct Seen<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The URL.
+    pub url: &'a str,
+    /// The local address.
+    pub address: String,
+    /// The state.
+    pub state: &'a State,
+    /// The grant, where there is one.
+    pub grant: Option<&'a Grant>,
+    /// How many tools it listed last.
+    pub tools: Option<u32>,
+}
+
+impl Seen<'_> {
+    /// The view.
+    pub fn view(self) -> ServerView {
+        let (level, text) = status(self.state, self.tools);
+        let grant = self.grant;
+        ServerView {
+            name: self.name.to_owned(),
+            url: self.url.to_owned(),
+            state: self.state.kind(),
+            level,
+            text,
+            address: self.address,
+            account: grant.and_then(|g| g.account.clone()),
+            scopes: grant.map(|g| g.scopes.clone()).unwrap_or_default(),
+            tools: self.tools,
+            expires_at: grant.and_then(|g| g.expires_at).map(clock::rfc3339),
+            registration: grant.map(|g| RegistrationView::from(&g.registration)),
+        }
+    }
+}
+
+fn status(state: &State, tools: Option<u32>) -> (Level, String) {
+    let connected = || match tools {
+        Some(1) => "Connected · 1 tool".to_owned(),
+        Some(count) => format!("Connected · {count} tools"),
+        None => "Connected".to_owned(),
+    };
+    match state {
+        State::Off(_) => (Level::Grey, "Off".to_owned()),
+        State::Probing(_) => (Level::Grey, "Looking".to_owned()),
+        State::Open(_) => (Level::Green, "Connected · no sign-in needed".to_owned()),
+        State::SignedOut(s) if s.why == Why::Refused => (Level::Red, "Sign in again".to_owned()),
+        State::SignedOut(_) => (Level::Amber, "Sign-in needed".to_owned()),
+        State::SigningIn(_) => (Level::Amber, "Waiting for your browser".to_owned()),
+        State::Ready(_) => (Level::Green, connected()),
+        State::Refreshing(_) => (Level::Green, "Connected".to_owned()),
+        State::Offline(_) => (Level::Grey, "Offline · retrying".to_owned()),
+        State::NeedsScope(_) => (Level::Amber, "More access wanted".to_owned()),
+        State::VaultBlocked(_) => (Level::Amber, "Keychain is locked".to_owned()),
+    }
+}
+
+/// What a person sees of a sign-in while it goes on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Progress {
+    /// A line of the trace.
+    Trace {
+        /// The line.
+        line: TraceView,
+    },
+    /// The browser is being sent somewhere; the link is the real one, to be copied.
+    Link {
+        /// The link.
+        link: String,
+        /// Until when it is waited for, RFC 3339 in UTC.
+        until: String,
+    },
+}
+
+/// A client with keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientView {
+    /// The client.
+    pub name: String,
+    /// The server that it may use.
+    pub server: String,
+    /// Since when, RFC 3339 in UTC.
+    pub made_at: String,
+}
