@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# client.sh URL: what the suite starts as "the client": the gateway for URL, an ordinary client behind it.
+# The suite splits its command at every space and cannot quote: hence a file.
+set -euo pipefail
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+url=$1
+options=(
+  --ephemeral
+  --browser follow
+  --client-metadata-url https://conformance-test.local/client-metadata.json
+  --allow-legacy
+  --log info
+)
+
+# What a person would have been given by the provider, and typed in.
+context=${MCP_CONFORMANCE_CONTEXT:-}
+if [ "${MCP_CONFORMANCE_SCENARIO:-}" = auth/pre-registration ] && [ -n "$context" ]; then
+  KEYFOB_CONFORMANCE_SECRET=$(jq -r '.client_secret // empty' <<<"$context")
+  export KEYFOB_CONFORMANCE_SECRET
+  options+=(--client-id "$(jq -r .client_id <<<"$context")" --client-secret-env KEYFOB_CONFORMANCE_SECRET)
+  issuer=$(jq -r '.issuer // empty' <<<"$context")
+  [ -z "$issuer" ] || options+=(--issuer "$issuer")
+fi
+
+exec "${KEYFOB_BIN:?}" exec "${options[@]}" "$url" -- "${KEYFOB_NODE:-node}" "$here/client/client.mjs" '{url}'

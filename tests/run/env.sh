@@ -1,0 +1,16 @@
+# Sourced by every script of this folder: where we are and where cargo builds.
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root" || exit
+
+# Outside the clone, so that a fresh clone finds what the last one built.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/keyfob/target}
+export CARGO_TERM_PROGRESS_WHEN=never
+
+if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
+  PATH=$HOME/.cargo/bin:$PATH
+fi
+case ":$PATH:" in *":$HOME/.cargo/bin:"*) ;; *) PATH=$PATH:$HOME/.cargo/bin ;; esac
+case ":$PATH:" in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/sbin ;; esac
+export PATH
+
+export KEYFOB_BIN=${KEYFOB_BIN:-$CARGO_TARGET_DIR/release/keyfob}

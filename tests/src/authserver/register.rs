@@ -1,0 +1,119 @@
+//! Dynamic client registration (RFC 7591) and its management (RFC 7592).
+
+use serde_json::{Value, json};
+
+use super::Authority;
+use super::clients::{Client, Origin, oauth_error, redirect_is_native, strings};
+use super::switches::Dcr;
+use crate::call::{Answer, Call};
+use crate::random::secret;
+
+pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
+    let switches = authority.switches();
+    match switches.dcr {
+        Dcr::Off => return Answer::empty(404, "no registration"),
+        Dcr::Forbidden => {
+            return Answer::new(403, "text/plain", "registration is closed", "closed");
+        }
+        Dcr::TooMany => {
+            return Answer::json(429, &json!({"error": "too_many_requests"}), "too many")
+                .with("retry-after", "30");
+        }
+        Dcr::On | Dcr::Answers200 | Dcr::WithSecret => {}
+    }
+    let asked = match check(call) {
+        Ok(asked) => asked,
+        Err((error, text)) => return oauth_error(400, error, &text),
+    };
+    let asked_method = asked["token_endpoint_auth_method"].as_str();
+    let mut method = asked_method.unwrap_or("client_secret_basic").to_owned();
+    if switches.dcr == Dcr::WithSecret && method == "none" {
+        "client_secret_basic".clone_into(&mut method);
+    }
+    if switches.auth_methods.as_ref().is_some_and(|known| !known.contains(&method)) {
+        let text = format!("token_endpoint_auth_method {method} is not offered");
+        return oauth_error(400, "invalid_client_metadata", &text);
+    }
+    let mut client = Client {
+        id: secret("dcr-"),
+        origin: Origin::Dcr,
+        name: asked["client_name"].as_str().unwrap_or("unnamed").to_owned(),
+        redirect_uris: strings(asked.get("redirect_uris")),
+        secret: (method != "none").then(|| secret("cs-")),
+        may_refresh: strings(asked.get("grant_types")).iter().any(|g| g == "refresh_token"),
+        management: switches.registration_management.then(|| secret("rat-")),
+        auth_method: method,
+    };
+    client.redirect_uris.dedup();
+    let answer = answer_for(authority, &asked, &client);
+    let mut store = authority.store.lock().expect("store");
+    store.issued.registration.extend(client.secret.clone());
+    store.issued.registration.extend(client.management.clone());
+    let status = if switches.dcr == Dcr::Answers200 { 200 } else { 201 };
+    let decision = format!("registered {}", client.id);
+    store.clients.insert(client.id.clone(), client);
+    Answer::json(status, &answer, &decision).with("pragma", "no-cache")
+}
+
+fn check(call: &Call) -> Result<Value, (&'static str, String)> {
+    let bad = |text: &str| ("invalid_client_metadata", text.to_owned());
+    if call.media_type() != "application/json" {
+        return Err(bad("the body is not application/json"));
+    }
+    let asked = call.json().filter(Value::is_object).ok_or_else(|| bad("not a JSON object"))?;
+    let redirects = strings(asked.get("redirect_uris"));
+    if redirects.is_empty() {
+        return Err(("invalid_redirect_uri", "no redirect_uris".to_owned()));
+    }
+    if let Some(uri) = redirects.iter().find(|r| !redirect_is_native(r)) {
+        return Err(("invalid_redirect_uri", format!("{uri} is not for a native client")));
+    }
+    if asked["application_type"].as_str() != Some("native") {
+        return Err(bad("application_type is not native"));
+    }
+    let grants = strings(asked.get("grant_types"));
+    if !grants.iter().any(|g| g == "authorization_code") {
+        return Err(bad("grant_types lacks authorization_code"));
+    }
+    if strings(asked.get("response_types")) != ["code"] {
+        return Err(bad("response_types is not code"));
+    }
+    if asked["client_name"].as_str().unwrap_or_default().is_empty() {
+        return Err(bad("no client_name"));
+    }
+    if asked.get("client_id").is_some() || asked.get("client_secret").is_some() {
+        return Err(bad("client_id and client_secret are given out here, not taken"));
+    }
+    Ok(asked)
+}
+
+fn answer_for(authority: &Authority, asked: &Value, client: &Client) -> Value {
+    let mut answer = asked.clone();
+    answer["client_id"] = json!(client.id);
+    answer["client_id_issued_at"] = json!(0);
+    answer["token_endpoint_auth_method"] = json!(client.auth_method);
+    if let Some(secret) = &client.secret {
+        answer["client_secret"] = json!(secret);
+        answer["client_secret_expires_at"] = json!(0);
+    }
+    if let Some(token) = &client.management {
+        let uri = format!("{}/oauth/register/{}", authority.origin, client.id);
+        answer["registration_client_uri"] = json!(uri);
+        answer["registration_access_token"] = json!(token);
+    }
+    answer
+}
+
+pub(super) fn manage(authority: &Authority, call: &Call, id: &str) -> Answer {
+    let mut store = authority.store.lock().expect("store");
+    let known = store.clients.get(id).and_then(|c| c.management.as_deref());
+    if known.is_none() || known != call.bearer() {
+        return Answer::empty(401, "wrong management token");
+    }
+    if call.method == "DELETE" {
+        store.clients.remove(id);
+        Answer::empty(204, "registration deleted")
+    } else {
+        Answer::empty(405, "only DELETE")
+    }
+}

@@ -1,0 +1,29 @@
+//! Servers and tools to test Keyfob against, from the outside.
+//!
+//! Nothing here uses the product's crates: it is a reading of the RFCs of its own, so that a
+//! mistake there is not repeated here.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a fixture that cannot start has nothing to recover to"
+)]
+
+pub mod authserver;
+pub mod browser;
+pub mod call;
+pub mod dochost;
+pub mod flow;
+pub mod host;
+pub mod journal;
+pub mod mcp;
+pub mod random;
+pub mod rpc;
+pub mod scan;
+pub mod world;
+
+pub use authserver::AuthorizationServer;
+pub use dochost::{Document, DocumentHost};
+pub use journal::{BearerSeen, Entry, Journal, Kind};
+pub use mcp::McpServer;
+pub use rpc::RpcClient;
+pub use world::{Keyfob, Output, Scene, Setup, Store, Visit};

@@ -1,0 +1,106 @@
+//! What the MCP server does other than plainly right.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where the protected resource metadata (RFC 9728) stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prm {
+    /// At the well-known location with the path of the server.
+    PathForm,
+    /// At the well-known location of the origin; `resource` is the origin then.
+    RootForm,
+    /// Somewhere else, named only in the challenge.
+    HeaderOnly,
+    /// Nowhere.
+    Absent,
+}
+
+/// What the `WWW-Authenticate` header of a 401 says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// `Bearer` with `resource_metadata`.
+    ResourceMetadata,
+    /// `Bearer` and nothing else.
+    Bare,
+    /// `Bearer` with the issuer as `realm`.
+    Realm,
+    /// Another scheme first, then `Bearer` with `resource_metadata`, in one header.
+    Several,
+    /// No header.
+    Absent,
+}
+
+/// Which protocol revisions are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// All.
+    Both,
+    /// With sessions, up to 2025-11-25.
+    Legacy,
+    /// Stateless, 2026-07-28.
+    Modern,
+}
+
+/// What needs a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Every request.
+    Everything,
+    /// Only `tools/call`.
+    ToolCalls,
+    /// Nothing.
+    Nothing,
+}
+
+/// All switches.
+#[derive(Debug, Clone)]
+pub struct Switches {
+    /// What needs a token.
+    pub guard: Guard,
+    /// Where the metadata stands.
+    pub prm: Prm,
+    /// What the challenge says.
+    pub challenge: Challenge,
+    /// `scope` of the challenge.
+    pub challenge_scope: Option<String>,
+    /// `scopes_supported` of the metadata; empty leaves it out.
+    pub prm_scopes: Vec<String>,
+    /// What the metadata says in place of the true `resource`.
+    pub claimed_resource: Option<String>,
+    /// What the metadata says in place of the true `authorization_servers`.
+    pub authorization_servers: Option<Vec<String>>,
+    /// The scope that a tool needs.
+    pub tool_scopes: BTreeMap<String, String>,
+    /// Which revisions are spoken.
+    pub era: Era,
+    /// Pause between two events of `slow_count`.
+    pub pause: Duration,
+    /// Is every token refused, good ones too?
+    pub refuses_all: bool,
+    /// Does every answer carry `Set-Cookie` and `WWW-Authenticate`, as no client of a gateway
+    /// may ever see?
+    pub leaky_headers: bool,
+    /// How long a GET stream lives; none for ever.
+    pub stream_life: Option<Duration>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            guard: Guard::Everything,
+            prm: Prm::PathForm,
+            challenge: Challenge::ResourceMetadata,
+            challenge_scope: None,
+            prm_scopes: Vec::new(),
+            claimed_resource: None,
+            authorization_servers: None,
+            tool_scopes: BTreeMap::from([("secret_write".into(), "secrets:write".into())]),
+            era: Era::Both,
+            pause: Duration::from_millis(300),
+            refuses_all: false,
+            leaky_headers: false,
+            stream_life: None,
+        }
+    }
+}

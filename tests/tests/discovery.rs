@@ -1,0 +1,230 @@
+//! From a server's address to its authorization server: every route, both metadata formats.
+
+use keyfob_tests::authserver::{CimdFlag, Documents, Iss};
+use keyfob_tests::mcp::{Challenge, Guard, Prm};
+use keyfob_tests::{Kind, Scene, Setup, Visit};
+use serde_json::json;
+
+/// How the authorization server is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Header,
+    PathForm,
+    RootForm,
+    HeaderOnly,
+    Realm,
+    Configured,
+}
+
+fn take(route: Route, setup: &mut Setup) {
+    (setup.mcp.challenge, setup.mcp.prm) = match route {
+        Route::Header => (Challenge::ResourceMetadata, Prm::PathForm),
+        Route::PathForm => (Challenge::Bare, Prm::PathForm),
+        Route::RootForm => (Challenge::Bare, Prm::RootForm),
+        Route::HeaderOnly => (Challenge::Several, Prm::HeaderOnly),
+        Route::Realm => (Challenge::Realm, Prm::Absent),
+        Route::Configured => (Challenge::Absent, Prm::Absent),
+    };
+}
+
+async fn sign_in(scene: &Scene, route: Route) {
+    let issuer = scene.authority.issuer().to_owned();
+    let more: &[&str] = if route == Route::Configured { &["--issuer", &issuer] } else { &[] };
+    scene.add("s", more).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "found").await;
+}
+
+/// The flag stands in one document only: it counts, whichever that is.
+async fn half_a_flag(route: Route) {
+    for flag in [CimdFlag::OidcOnly, CimdFlag::Rfc8414Only] {
+        for path in ["", "/tenant1"] {
+            let scene = Scene::with(|s| {
+                take(route, s);
+                s.issuer_path = path.to_owned();
+                s.authority.cimd_flag = flag.clone();
+            })
+            .await;
+            sign_in(&scene, route).await;
+            let card = scene.status("s").await["registration"].clone();
+            assert_eq!(card["kind"], "cimd", "{route:?} {flag:?} {path:?}");
+            assert_eq!(card["issuer"], scene.authority.issuer());
+            assert_eq!(scene.authority.journal().registrations().len(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn half_a_flag_by_resource_metadata() {
+    half_a_flag(Route::Header).await;
+}
+
+#[tokio::test]
+async fn half_a_flag_by_configured_issuer() {
+    half_a_flag(Route::Configured).await;
+}
+
+#[tokio::test]
+async fn half_a_flag_by_realm_alone() {
+    half_a_flag(Route::Realm).await;
+}
+
+#[tokio::test]
+async fn a_bare_challenge_leads_to_the_path_form() {
+    let scene = Scene::with(|s| take(Route::PathForm, s)).await;
+    sign_in(&scene, Route::PathForm).await;
+}
+
+#[tokio::test]
+async fn a_bare_challenge_leads_to_the_root_form_in_the_end() {
+    let scene = Scene::with(|s| take(Route::RootForm, s)).await;
+    sign_in(&scene, Route::RootForm).await;
+    let exchange = scene.authority.journal().exchanges().pop().expect("an exchange");
+    assert_eq!(exchange.param("resource"), Some(scene.mcp.origin()), "as the metadata spells it");
+}
+
+#[tokio::test]
+async fn the_header_among_several_challenges_wins() {
+    let scene = Scene::with(|s| take(Route::HeaderOnly, s)).await;
+    sign_in(&scene, Route::HeaderOnly).await;
+}
+
+#[tokio::test]
+async fn nothing_is_asked_that_the_order_does_not_reach() {
+    let scene = Scene::start().await.signed_in().await;
+    let metadata = scene.mcp.journal().of(Kind::ResourceMetadata);
+    let wanted = "/.well-known/oauth-protected-resource/mcp";
+    assert!(metadata.iter().all(|m| m.path == wanted), "{metadata:?}");
+    let paths: Vec<_> =
+        scene.authority.journal().of(Kind::Metadata).into_iter().map(|m| m.path).collect();
+    assert!(paths.iter().all(|p| p == "/.well-known/oauth-authorization-server"), "{paths:?}");
+    assert_eq!(scene.authority.journal().of(Kind::Other).len(), 0);
+}
+
+#[tokio::test]
+async fn either_format_alone_is_enough() {
+    for documents in [Documents::OidcOnly, Documents::Rfc8414Only] {
+        let scene = Scene::with(|s| s.authority.documents = documents).await.signed_in().await;
+        assert_eq!(scene.status("s").await["registration"]["kind"], "cimd", "{documents:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_document_fills_what_the_first_lacks() {
+    let scene = Scene::with(|s| {
+        s.authority.cimd_flag = CimdFlag::Value(json!(null));
+        s.authority.rfc8414_fields.insert("registration_endpoint".into(), json!(null));
+        s.authority.rfc8414_fields.insert("code_challenge_methods_supported".into(), json!(null));
+    })
+    .await
+    .signed_in()
+    .await;
+    assert_eq!(scene.status("s").await["registration"]["kind"], "dcr");
+}
+
+#[tokio::test]
+async fn a_foreign_second_document_neither_counts_nor_breaks() {
+    let scene = Scene::with(|s| {
+        s.authority.cimd_flag = CimdFlag::OidcOnly;
+        s.authority.oidc_fields.insert("issuer".into(), json!("https://other.example"));
+    })
+    .await
+    .signed_in()
+    .await;
+    assert_eq!(scene.status("s").await["registration"]["kind"], "dcr");
+}
+
+#[tokio::test]
+async fn a_server_may_challenge_only_where_it_matters() {
+    let scene = Scene::with(|s| s.mcp.guard = Guard::ToolCalls).await;
+    scene.add("s", &[]).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    let url = scene.mcp.url();
+    let output = scene
+        .exec_at(
+            &url,
+            &[],
+            &[
+                &keyfob_tests::world::client_binary().display().to_string(),
+                "{url}",
+                "echo",
+                r#"{"text":"late"}"#,
+            ],
+        )
+        .await
+        .ok();
+    assert_eq!(output.stdout, "late\n");
+}
+
+/// A refusal for security: exit 4, and no code goes anywhere.
+async fn refused(change: impl FnOnce(&mut Setup)) {
+    refuses(&Scene::with(change).await).await;
+}
+
+async fn refuses(scene: &Scene) {
+    scene.add("s", &[]).await.ok();
+    let output = scene.connect("s", Visit::Allow).await.expect_code(4);
+    output.one_sentence();
+    assert_eq!(scene.authority.journal().token_requests().len(), 0);
+    let status = scene.status("s").await;
+    assert_ne!(status["state"], "ready");
+}
+
+#[tokio::test]
+async fn metadata_that_calls_itself_otherwise_is_refused() {
+    refused(|s| s.authority.claimed_issuer = Some("https://attacker.example".into())).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_differs_by_a_slash_is_another_one() {
+    let scene = Scene::start().await;
+    let slashed = format!("{}/", scene.authority.issuer());
+    scene.authority.set(|s| s.claimed_issuer = Some(slashed));
+    refuses(&scene).await;
+}
+
+#[tokio::test]
+async fn metadata_for_another_resource_is_refused() {
+    refused(|s| s.mcp.claimed_resource = Some("https://other.example/mcp".into())).await;
+}
+
+#[tokio::test]
+async fn an_authority_without_s256_is_refused() {
+    refused(|s| s.authority.advertises_s256 = false).await;
+}
+
+#[tokio::test]
+async fn a_wrong_iss_is_refused_before_the_code_goes_out() {
+    refused(|s| s.authority.iss = Iss::Wrong).await;
+}
+
+#[tokio::test]
+async fn an_iss_that_was_promised_and_is_missing_is_refused() {
+    refused(|s| s.authority.iss = Iss::Missing).await;
+}
+
+#[tokio::test]
+async fn an_iss_that_is_right_or_not_in_use_is_fine() {
+    for iss in [Iss::Off, Iss::Unadvertised] {
+        Scene::with(|s| s.authority.iss = iss).await.signed_in().await;
+    }
+}
+
+#[tokio::test]
+async fn old_style_sign_in_is_had_when_asked_for() {
+    for documents in [Documents::Rfc8414Only, Documents::Absent] {
+        let scene = Scene::with(|s| {
+            s.beside = true;
+            s.serve = false;
+            s.mcp.prm = Prm::Absent;
+            s.mcp.challenge = Challenge::Bare;
+            s.authority.documents = documents;
+            s.authority.resource = keyfob_tests::authserver::ResourceRule::Optional;
+        })
+        .await;
+        let client = keyfob_tests::world::client_binary().display().to_string();
+        let command = [client.as_str(), "{url}", "echo", r#"{"text":"old"}"#];
+        let output = scene.exec(&["--allow-legacy"], &command).await.ok();
+        assert_eq!(output.stdout, "old\n", "{documents:?}");
+    }
+}

@@ -1,0 +1,198 @@
+//! Grants in the real keychain. The harness starts a Secret Service in a private session, unlocks
+//! it, sets `KEYFOB_TEST_KEYCHAIN=1`, and runs these with `--run-ignored all`.
+//!
+//! They are marked as ignored so that a run without a keychain counts them as skipped and not as
+//! passed; once they run, a missing keychain is a failure.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "test code")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use keyfob_tests::authserver::Cimd;
+use keyfob_tests::random::secret;
+use keyfob_tests::scan::{Arguments, Planted, holder};
+use keyfob_tests::world::files_below;
+use keyfob_tests::{BearerSeen, Keyfob, Scene, Setup, Store, Visit};
+
+/// Fails unless the keychain that was promised is there and works.
+fn demand_keychain() {
+    assert_eq!(
+        std::env::var("KEYFOB_TEST_KEYCHAIN").as_deref(),
+        Ok("1"),
+        "these tests need the harness: it starts a Secret Service and sets KEYFOB_TEST_KEYCHAIN=1"
+    );
+    let value = secret("probe-");
+    let stored = Command::new("sh")
+        .args([
+            "-c",
+            "printf %s \"$1\" | secret-tool store --label=probe keyfob-probe \"$1\"",
+            "sh",
+        ])
+        .arg(&value)
+        .status();
+    let found = Command::new("secret-tool").args(["lookup", "keyfob-probe", &value]).output();
+    Command::new("secret-tool").args(["clear", "keyfob-probe", &value]).status().ok();
+    let found = found.map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+    assert!(
+        stored.is_ok_and(|s| s.success()) && found.is_ok_and(|f| f == value),
+        "KEYFOB_TEST_KEYCHAIN=1 promises a keychain, but secret-tool cannot use it"
+    );
+}
+
+/// What `secret-tool` knows of us: attributes and secrets.
+fn keychain() -> String {
+    let output = Command::new("secret-tool")
+        .args(["search", "--all", "--unlock", "service", "dev.keyfob"])
+        .output()
+        .expect("secret-tool runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+async fn scene(change: impl FnOnce(&mut Setup)) -> Scene {
+    demand_keychain();
+    Scene::with(|s| {
+        s.store = Store::Keychain;
+        change(s);
+    })
+    .await
+}
+
+/// Restart, wait past expiry, call: one refresh with the right id, and no browser.
+async fn survives(change: impl FnOnce(&mut Setup), by_document: bool) {
+    let mut scene = scene(|s| {
+        s.authority.access_token_seconds = 2;
+        change(s);
+    })
+    .await
+    .signed_in()
+    .await;
+    let id = scene.status("s").await["registration"]["client_id"].as_str().unwrap().to_owned();
+    assert_eq!(id == scene.document_url, by_document, "{id}");
+    scene.keyfob.stop().await;
+    scene.authority.set(|s| s.access_token_seconds = 3600);
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    scene.authority.journal().clear();
+    scene.mcp.journal().clear();
+    let links = scene.keyfob.links().len();
+    scene.keyfob.serve().await;
+    scene.echo("s", "after the restart").await;
+    let refreshes = scene.authority.journal().refreshes();
+    assert_eq!(refreshes.len(), 1);
+    assert_eq!(refreshes[0].param("client_id"), Some(id.as_str()));
+    assert_eq!(refreshes[0].param("resource"), Some(scene.mcp.resource().as_str()));
+    assert_eq!(scene.authority.journal().authorizations().len(), 0);
+    assert_eq!(scene.authority.journal().registrations().len(), 0);
+    assert_eq!(scene.keyfob.links().len(), links, "a browser was opened");
+    let call = scene.mcp.journal().tool_calls("echo").pop().expect("a call");
+    assert_eq!(call.bearer, Some(BearerSeen::Issued));
+    let status = scene.status("s").await;
+    assert_eq!(status["registration"]["client_id"], id, "the card survives, too");
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn a_restart_refreshes_with_the_document_url() {
+    survives(|_| (), true).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn a_restart_after_a_step_down_refreshes_with_the_registered_id() {
+    survives(|s| s.authority.cimd = Cimd::RefusedByPage, false).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn a_restart_without_expiry_needs_nothing() {
+    let mut scene = scene(|_| ()).await.signed_in().await;
+    scene.keyfob.stop().await;
+    scene.authority.journal().clear();
+    scene.keyfob.serve().await;
+    scene.echo("s", "still here").await;
+    assert_eq!(scene.authority.journal().token_requests().len(), 0);
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn a_crash_straight_after_a_refresh_loses_nothing() {
+    let mut scene = scene(|_| ()).await.signed_in().await;
+    for round in 0..3 {
+        scene.authority.expire_access_tokens();
+        scene.echo("s", "before the crash").await;
+        scene.keyfob.crash().await;
+        scene.keyfob.serve().await;
+        scene.echo("s", "after the crash").await;
+        let refreshes = scene.authority.journal().refreshes();
+        assert_eq!(refreshes.len(), round + 1);
+        assert!(refreshes.iter().all(keyfob_tests::Entry::accepted), "an old token was used");
+    }
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn the_grant_is_in_the_keychain_and_nowhere_else() {
+    let arguments = Arguments::watch();
+    let scene = scene(|_| ()).await.signed_in().await;
+    scene.echo("s", "x").await;
+    scene.authority.expire_access_tokens();
+    scene.echo("s", "y").await;
+    let issued = scene.authority.issued();
+    let newest = issued.refresh.last().expect("a refresh token").clone();
+    let found = keychain();
+    assert!(found.contains("dev.keyfob"), "nothing under service dev.keyfob:\n{found}");
+    assert!(found.contains(&newest), "the newest refresh token is not in the keychain");
+
+    let marker = secret("marker-");
+    std::fs::write(scene.keyfob.home().join("planted"), &marker).unwrap();
+    let _planted = Planted::start(&marker);
+    let files = files_below(&scene.keyfob.home());
+    assert!(holder(&files, &marker).is_some(), "the scan of files is blind");
+    assert!(arguments.contain(&marker), "the scan of arguments is blind");
+    for token in issued.all() {
+        assert_eq!(holder(&files, &token), None, "a token stands in a file");
+        assert!(!arguments.contain(&token), "a token was an argument");
+        assert!(!scene.keyfob.printed().contains(&token), "a token was printed");
+    }
+
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+    assert!(!keychain().contains(&newest), "the grant outlives its server");
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn two_homes_share_one_keychain() {
+    let one = scene(|_| ()).await.signed_in().await;
+    let two = scene(|_| ()).await.signed_in().await;
+    one.echo("s", "one").await;
+    two.echo("s", "two").await;
+    one.keyfob.run(&["remove", "s"]).await.ok();
+    two.echo("s", "untouched").await;
+    let left = keychain();
+    assert!(left.contains(two.authority.issued().refresh.last().unwrap()));
+    two.keyfob.run(&["remove", "s"]).await.ok();
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn calling_starts_a_broker_where_none_runs() {
+    let scene = scene(|s| s.serve = false).await;
+    scene.add("s", &[]).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "by a broker of its own").await;
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn a_missing_keychain_is_said() {
+    demand_keychain();
+    let mut keyfob = Keyfob::new(Store::Keychain);
+    keyfob.set_env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
+    let output = keyfob.run(&["doctor"]).await;
+    let said = format!("{}{}", output.stdout, output.stderr).to_lowercase();
+    assert!(said.contains("keychain"), "{output}");
+}

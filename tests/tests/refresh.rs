@@ -1,0 +1,187 @@
+//! Tokens that run out, while Keyfob runs: one refresh, whoever asks.
+
+use std::time::Duration;
+
+use keyfob_tests::authserver::{Cimd, Refresh};
+use keyfob_tests::{BearerSeen, Scene, Visit};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_401_means_one_refresh_and_one_replay() {
+    let scene = Scene::start().await.signed_in().await;
+    let client = scene.client("s").await;
+    assert_eq!(client.modern_call("echo", json!({"text": "a"})).await.tool_text(), "a");
+    scene.authority.expire_access_tokens();
+    assert_eq!(client.modern_call("echo", json!({"text": "b"})).await.tool_text(), "b");
+    let refreshes = scene.authority.journal().refreshes();
+    assert_eq!(refreshes.len(), 1);
+    assert_eq!(refreshes[0].param("client_id"), Some(scene.document_url.as_str()));
+    assert_eq!(refreshes[0].param("resource"), Some(scene.mcp.resource().as_str()));
+    assert_eq!(refreshes[0].param("scope"), None);
+    let seen: Vec<_> =
+        scene.mcp.journal().tool_calls("echo").into_iter().filter_map(|c| c.bearer).collect();
+    assert_eq!(seen, [BearerSeen::Issued, BearerSeen::Expired, BearerSeen::Issued]);
+}
+
+#[tokio::test]
+async fn twenty_at_once_on_an_expired_token_make_one_refresh() {
+    let scene = Scene::start().await.signed_in().await;
+    let client = scene.client("s").await;
+    for round in 1..=3 {
+        scene.authority.expire_access_tokens();
+        let calls = (0..20).map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let text = format!("call {n}");
+                let reply = client.modern_call("echo", json!({"text": text})).await;
+                assert_eq!(reply.tool_text(), text);
+            })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            call.await.unwrap();
+        }
+        assert_eq!(scene.authority.journal().refreshes().len(), round, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends() {
+    let scene = Scene::with(|s| s.authority.access_token_seconds = 3).await.signed_in().await;
+    let client = scene.client("s").await;
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        client.modern_call("echo", json!({"text": "x"})).await.tool_text();
+    }
+    let calls = scene.mcp.journal().tool_calls("echo");
+    let refused = calls.iter().filter(|c| c.bearer != Some(BearerSeen::Issued)).count();
+    assert!(refused <= 1, "{refused} of {} came with a token that was over", calls.len());
+    let refreshes = scene.authority.journal().refreshes();
+    assert!((1..=6).contains(&refreshes.len()), "{} refreshes", refreshes.len());
+    assert!(refreshes.iter().all(keyfob_tests::Entry::accepted), "a token was used twice");
+}
+
+#[tokio::test]
+async fn after_a_step_down_the_refresh_uses_the_registered_id() {
+    let scene = Scene::with(|s| s.authority.cimd = Cimd::RefusedByPage).await.signed_in().await;
+    let id = scene.status("s").await["registration"]["client_id"].as_str().unwrap().to_owned();
+    scene.authority.expire_access_tokens();
+    scene.echo("s", "still").await;
+    let refreshes = scene.authority.journal().refreshes();
+    assert_eq!(refreshes.len(), 1);
+    assert_eq!(refreshes[0].param("client_id"), Some(id.as_str()));
+}
+
+#[tokio::test]
+async fn an_outage_deletes_nothing() {
+    let scene = Scene::start().await.signed_in().await;
+    let client = scene.client("s").await;
+    for status in [503, 500, 429] {
+        scene.authority.expire_access_tokens();
+        scene.authority.token_outage(1, status, 1);
+        let reply = client.modern_call("echo", json!({"text": "x"})).await;
+        assert!(matches!(reply.status, 200 | 502..=504), "{status}: {reply:?}");
+        let worked = async {
+            loop {
+                let reply = client.modern_call("echo", json!({"text": "y"})).await;
+                if reply.status == 200 && reply.message().get("result").is_some() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        };
+        let worked = tokio::time::timeout(Duration::from_secs(20), worked).await;
+        assert!(worked.is_ok(), "did not come back after {status}");
+    }
+    assert_eq!(scene.keyfob.links().len(), 1, "a browser was opened");
+    assert_eq!(scene.status("s").await["state"], "ready");
+}
+
+#[tokio::test]
+async fn a_revoked_grant_means_sign_in_again_and_no_browser() {
+    let scene = Scene::start().await.signed_in().await;
+    let client = scene.client("s").await;
+    scene.authority.revoke_all();
+    let reply = client.modern("resources/list", json!({})).await;
+    assert_eq!(reply.status, 503);
+    let status = scene.status("s").await;
+    assert_eq!((&status["state"], &status["level"]), (&json!("signed-out"), &json!("red")));
+    assert_eq!(scene.keyfob.links().len(), 1, "a browser was opened unasked");
+    let refreshes = scene.authority.journal().refreshes().len();
+    for _ in 0..3 {
+        client.modern("resources/list", json!({})).await;
+    }
+    assert_eq!(scene.authority.journal().refreshes().len(), refreshes, "a dead token was tried");
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "back").await;
+    assert_eq!(scene.authority.journal().registrations().len(), 0, "the registration stays");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_fresh_tokens_is_not_asked_forever() {
+    let scene = Scene::start().await.signed_in().await;
+    let client = scene.client("s").await;
+    scene.mcp.set(|s| s.refuses_all = true);
+    let before = scene.mcp.journal().entries().len();
+    let reply = client.modern("resources/list", json!({})).await;
+    assert!((502..=504).contains(&reply.status), "{reply:?}");
+    assert_eq!(reply.header("www-authenticate"), None);
+    assert!(scene.authority.journal().refreshes().len() <= 2);
+    assert!(scene.mcp.journal().entries().len() - before <= 4);
+}
+
+#[tokio::test]
+async fn without_refresh_tokens_the_access_token_is_used_to_its_end() {
+    let scene = Scene::with(|s| {
+        s.authority.refresh = Refresh::Never;
+        s.authority.access_token_seconds = 4;
+    })
+    .await
+    .signed_in()
+    .await;
+    scene.echo("s", "while it lasts").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let client = scene.client("s").await;
+    assert_eq!(client.modern("resources/list", json!({})).await.status, 503);
+    assert_eq!(scene.authority.journal().refreshes().len(), 0);
+}
+
+#[tokio::test]
+async fn a_document_that_the_authority_cannot_have_today_ends_nothing() {
+    let scene = Scene::start().await.signed_in().await;
+    let client = scene.client("s").await;
+    scene.authority.set(|s| s.cimd = Cimd::RefusedAtRefresh);
+    scene.authority.expire_access_tokens();
+    let reply = client.modern("resources/list", json!({})).await;
+    assert!((502..=504).contains(&reply.status), "{reply:?}");
+    assert_eq!(scene.authority.journal().registrations().len(), 0);
+    assert_eq!(scene.status("s").await["registration"]["kind"], "cimd", "kept");
+}
+
+#[tokio::test]
+async fn a_refresh_by_hand_and_signing_out() {
+    let scene = Scene::start().await.signed_in().await;
+    scene.keyfob.run(&["refresh", "s"]).await.ok();
+    assert_eq!(scene.authority.journal().refreshes().len(), 1);
+    scene.keyfob.run(&["signout", "s"]).await.ok();
+    let revoked = scene.authority.journal().of(keyfob_tests::Kind::Revocation);
+    assert!(!revoked.is_empty(), "RFC 7009");
+    assert!(revoked.iter().all(|r| r.param("client_id") == Some(scene.document_url.as_str())));
+    let status = scene.status("s").await;
+    assert_eq!(status["state"], "signed-out");
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+    assert_eq!(scene.keyfob.run(&["list", "--json"]).await.ok().json(), json!([]));
+}
+
+#[tokio::test]
+async fn removing_deletes_the_registration_where_that_is_possible() {
+    let scene = Scene::with(|s| {
+        s.authority.cimd = Cimd::Off;
+        s.authority.registration_management = true;
+    })
+    .await
+    .signed_in()
+    .await;
+    assert_eq!(scene.authority.registered(), 1);
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+    assert_eq!(scene.authority.registered(), 0, "RFC 7592");
+}
