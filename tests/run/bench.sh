@@ -3,5 +3,5 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-cargo build --locked --release -p keyfob-cli --bin keyfob
+tests/run/build.sh
 exec tests/bench/relay.sh "$@"

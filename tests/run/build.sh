@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The release binary that the suites drive, and what it may be linked with.
+# The release binary as it ships, and what it may be linked with.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-cargo build --locked --release --workspace --bins
+# Alone: built together with the testkit it would get the testkit's features too.
+cargo build --locked --release -p keyfob-cli --bin keyfob
 
 if ldd "$KEYFOB_BIN" | grep -iE 'gtk|webkit|gdk'; then
   echo "keyfob is linked with a desktop library" >&2

@@ -3,5 +3,6 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-cargo build --locked --release -p keyfob-cli -p keyfob-tests --bin keyfob --bin keyfob-demo
-exec "$CARGO_TARGET_DIR/release/keyfob-demo" "$@"
+tests/run/build.sh
+cargo build --locked -p keyfob-tests --bin keyfob-demo
+exec "$CARGO_TARGET_DIR/debug/keyfob-demo" "$@"

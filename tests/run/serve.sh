@@ -3,6 +3,6 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-cargo build --locked --release -p keyfob-cli --bin keyfob
+tests/run/build.sh
 echo "The desktop app comes later. This is the gateway without it: use $KEYFOB_BIN in another terminal, end with Ctrl-C."
 exec "$KEYFOB_BIN" serve "$@"

@@ -42,7 +42,7 @@ pub(crate) async fn check(as_json: bool) -> Result<u8, Problem> {
                 "this build has no client document, and client_metadata_url names none",
             )),
         Found::Bad { url, cause } => {
-            Err(Problem::new(Code::MetadataInvalid).with("url", url).with("cause", cause))
+            Err(Problem::new(Code::ClientDocument).with("url", url).with("cause", cause))
         }
     }
 }
@@ -92,7 +92,7 @@ fn difference(expected: &Value, published: &Value) -> Option<String> {
         return Some("it holds a client_secret, which must not be in it".to_owned());
     }
     let wrong = members.into_iter().find(|name| !is_covered(&expected[name], &published[name]))?;
-    Some(format!("its {wrong} is not as it should be; compare it with: keyfob identity print"))
+    Some(format!("its {wrong} differs"))
 }
 
 /// Equal, or a list that has all that is expected.

@@ -60,6 +60,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         Code::Deadline => 6,
         Code::VaultAbsent | Code::VaultFailed | Code::VaultLocked => 7,
         Code::AlreadyRunning
+        | Code::ClientDocument
         | Code::ConfigInvalid
         | Code::Internal
         | Code::PortTaken

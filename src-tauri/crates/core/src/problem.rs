@@ -22,6 +22,7 @@ pub enum Code {
     BrowserFailed,
     CallbackTimeout,
     Cancelled,
+    ClientDocument,
     ConfigInvalid,
     ConsentDenied,
     Deadline,

@@ -99,7 +99,8 @@ async fn use_server(keyfob: &Keyfob, house: &House) -> Result<table::Row, String
     let answer = called.json();
     let registration = &status["registration"];
     let said = |value: &Value| value.as_str().map(str::to_owned);
-    // Asked again: the number of tools is known once the server has been used.
+    done(keyfob.run(&["tools", "--json", name]).await)?;
+    // Asked again: the number of tools is known once they have been listed.
     let status_after = done(keyfob.run(&["status", "--json", name]).await)?.json();
     Ok(table::Row {
         name: name.to_owned(),

@@ -7,7 +7,7 @@ use keyfob_auth::scope;
 
 use super::controller::Controller;
 use super::sign_in;
-use super::slot::Waiter;
+use super::slot::{Awaits, Waiter};
 use crate::clock;
 use crate::gateway::seat::{Ask, Reply};
 use crate::problem::Code;
@@ -24,7 +24,8 @@ impl Controller {
         match ask {
             Ask::Lease { server, holds, reply } => self.lease_wanted(&server, holds, reply),
             Ask::Refused { server, generation, is_second, challenge, holds, reply } => {
-                let waiter = Waiter { holds, not: None, reply };
+                let awaits = generation.map_or(Awaits::Lease, Awaits::Renewal);
+                let waiter = Waiter { holds, awaits, reply };
                 self.refused(&server, generation, is_second, challenge, waiter);
             }
             Ask::ScopeWanted { server, generation, challenge, holds, reply } => {
@@ -32,7 +33,7 @@ impl Controller {
                     &server,
                     generation,
                     challenge,
-                    Waiter { holds, not: None, reply },
+                    Waiter { holds, awaits: Awaits::Lease, reply },
                 );
             }
             Ask::Answered { server } => {
@@ -63,7 +64,7 @@ impl Controller {
     fn lease_wanted(&mut self, id: &str, holds: bool, reply: Reply) {
         let now = clock::now();
         let Some(slot) = self.slots.get(id) else { return };
-        let waiter = Waiter { holds, not: None, reply };
+        let waiter = Waiter { holds, awaits: Awaits::Lease, reply };
         match &slot.state {
             State::SignedOut(_) if holds && slot.held_failure.is_none() => {
                 self.begin_sign_in(id, None, sign_in::WINDOW);
@@ -111,7 +112,13 @@ impl Controller {
         }
         let now = clock::now();
         let can_refresh = slot.grant.as_ref().is_some_and(|grant| grant.refresh.is_some());
-        if generation.is_some() && can_refresh && !is_second && now >= slot.not_before {
+        slot.refused = generation;
+        if generation.is_some() && can_refresh && !is_second {
+            if now < slot.not_before {
+                // The service that would renew it cannot be asked yet: nothing is known to be lost.
+                let _ = waiter.reply.send(Err(slot.problem(Code::Offline)));
+                return;
+            }
             self.begin_refresh(id);
             return self.wait(id, waiter);
         }
@@ -151,7 +158,7 @@ impl Controller {
             let _ = waiter.reply.send(Err(slot.problem(Code::SignInRefused)));
             return;
         }
-        waiter.not = Some(slot.generation);
+        waiter.awaits = Awaits::Scope(slot.generation);
         let holds = waiter.holds;
         if !matches!(slot.state, State::SigningIn(_)) {
             slot.challenge = Some(challenge);

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
 use super::controller::{Controller, entry, registration_id, set_headers};
 use super::sign_out;
-use super::slot::Waiter;
+use super::slot::{Awaits, Waiter};
 use crate::browser::Browser;
 use crate::client_key;
 use crate::clock;
@@ -223,7 +223,7 @@ impl Controller {
         // The answer waits like a request of a client does, then looks at what came of it.
         let (reply, settled) = oneshot::channel();
         if let Some(slot) = self.slots.get_mut(&id) {
-            slot.waiters.push(Waiter { holds: false, not: None, reply });
+            slot.waiters.push(Waiter { holds: false, awaits: Awaits::Renewal(generation), reply });
         }
         let (commands, name) = (self.commands.clone(), name.to_owned());
         tokio::spawn(async move {

@@ -46,6 +46,8 @@ pub struct Controller {
     pub(super) gateway: Gateway,
     /// Whether servers are asked before anyone uses them.
     pub(super) probes: bool,
+    /// Whether nobody can use them here, so that a server that was never asked stays so.
+    pub(super) only_looks: bool,
     pub(super) reports: mpsc::UnboundedSender<Report>,
     pub(super) commands: mpsc::UnboundedSender<Command>,
     /// What waits until the keychain has told what it holds.

@@ -21,11 +21,11 @@ impl Instance {
     pub fn take(folder: &Path) -> Result<Self, Problem> {
         paths::create_private(folder).map_err(Problem::internal)?;
         let file = folder.join("lock");
-        let mut open = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut open = options
             .open(&file)
             .map_err(|error| Problem::internal(format_args!("{}: {error}", file.display())))?;
         match open.try_lock() {

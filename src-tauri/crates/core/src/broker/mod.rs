@@ -176,6 +176,7 @@ impl Running {
             browser,
             gateway: gateway.clone(),
             probes: options.probes,
+            only_looks: !options.listens,
             reports: report,
             commands: command,
             deferred: Vec::new(),

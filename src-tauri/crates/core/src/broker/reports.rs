@@ -11,7 +11,7 @@ use super::controller::{Controller, Kept, entry, registration_id, set_headers};
 use super::report::{Probe, Report, ServerReport};
 use super::{refresh, sign_in};
 use crate::clock;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::server::{Event, LastSaid};
 use crate::vault::EntryKind;
 use crate::view::{Progress, TraceView};
@@ -36,7 +36,8 @@ impl Controller {
 
     fn loaded(&mut self, id: &str, loaded: Result<Kept, Problem>) {
         let facts = self.remembered.server(id);
-        let (has_worked, last) = (facts.has_worked, facts.last);
+        let has_worked = facts.has_worked;
+        let last = facts.last.or(self.only_looks.then_some(LastSaid::SignIn));
         let Some(slot) = self.slots.get_mut(id) else { return };
         slot.is_loading = false;
         let event = match loaded {
@@ -51,6 +52,11 @@ impl Controller {
                     }
                     Some(_) | None => Event::GrantAbsent { has_worked, last },
                 }
+            }
+            // Where there is no keychain and never was a sign-in, there is nothing to wait for.
+            Err(problem) if problem.code == Code::VaultAbsent && !has_worked => {
+                slot.last_failure = Some(problem);
+                Event::GrantAbsent { has_worked, last }
             }
             Err(problem) => {
                 warn!(server = %slot.config.name, %problem, "the keychain could not be read");
@@ -238,7 +244,8 @@ impl Controller {
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = retry_after.unwrap_or(doubled).min(LONGEST_PAUSE);
                 slot.not_before = now.plus(pause);
-                let still_serves = slot.grant.as_ref().is_some_and(|grant| !grant.has_ended(now));
+                let still_serves = slot.refused != Some(slot.generation)
+                    && slot.grant.as_ref().is_some_and(|grant| !grant.has_ended(now));
                 // The old token serves to its end.
                 let event = if still_serves {
                     Event::Renewed

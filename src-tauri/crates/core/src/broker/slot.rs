@@ -27,12 +27,32 @@ pub struct UnderWay {
     pub told: Vec<Progress>,
 }
 
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// Any lease that can be used.
+    Lease,
+    /// Another token than the one of this generation, which was refused.
+    Renewal(u64),
+    /// Another token than the one of this generation, which had too little access.
+    Scope(u64),
+}
+
+impl Awaits {
+    fn is_served_by(self, generation: u64) -> bool {
+        match self {
+            Self::Lease => true,
+            Self::Renewal(refused) | Self::Scope(refused) => generation != refused,
+        }
+    }
+}
+
 /// A request of a client that waits.
 pub struct Waiter {
     /// Whether it waits for a person.
     pub holds: bool,
-    /// The generation that will not do (it had too little access).
-    pub not: Option<u64>,
+    /// What for.
+    pub awaits: Awaits,
     /// Where to answer.
     pub reply: Reply,
 }
@@ -55,6 +75,8 @@ pub struct Slot {
     pub is_loading: bool,
     /// What the server last said to a client.
     pub challenge: Option<Challenge>,
+    /// The generation that the server refused last.
+    pub refused: Option<u64>,
     /// Until when a refresh is not worth trying.
     pub not_before: Timestamp,
     /// How often in a row a refresh failed.
@@ -90,6 +112,7 @@ impl Slot {
             own_secret: None,
             is_loading: false,
             challenge: None,
+            refused: None,
             not_before: Timestamp(0),
             failures: 0,
             step_ups: 0,
@@ -154,11 +177,13 @@ impl Slot {
 
     /// What a waiting request gets now; `None` when it has to wait on.
     pub fn offer(&self, waiter: &Waiter) -> Option<Result<Lease, Problem>> {
+        let wants_scope = matches!(waiter.awaits, Awaits::Scope(_));
+        let is_served = waiter.awaits.is_served_by(self.generation);
         match self.state.kind() {
             Kind::Probing if self.is_loading => return None,
             Kind::Refreshing => return None,
-            Kind::SigningIn if waiter.holds || waiter.not.is_some() => return None,
-            Kind::NeedsScope if waiter.not == Some(self.generation) => return None,
+            Kind::SigningIn if waiter.holds || wants_scope => return None,
+            Kind::NeedsScope if wants_scope && !is_served => return None,
             _ => {}
         }
         Some(match self.lease() {
@@ -166,9 +191,12 @@ impl Slot {
                 (Some(failure), true) => Err(failure.clone()),
                 _ => Err((*problem).clone()),
             },
-            Lease::Bearer(bearer) if waiter.not == Some(bearer.generation) => {
-                Err(self.held_failure.clone().unwrap_or_else(|| self.problem(Code::ScopeNeeded)))
-            }
+            Lease::Bearer(_) if !is_served => Err(match (&self.held_failure, self.state.kind()) {
+                (Some(failure), _) if waiter.holds => failure.clone(),
+                (_, Kind::Offline) => self.problem(Code::Offline),
+                _ if wants_scope => self.problem(Code::ScopeNeeded),
+                _ => self.problem(Code::GrantExpired),
+            }),
             lease => Ok(lease),
         })
     }
