@@ -53,6 +53,10 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
             Err(error) => add("port", false, format!("taken by another program ({error})")),
         }
     }
+    let in_memory = |told: &Value| told.get("keeps_in_memory") == Some(&Value::Bool(true));
+    if running.as_ref().is_some_and(in_memory) {
+        add("grants", true, "kept in memory until the running Keyfob ends".to_owned());
+    }
     let profile = Remembered::load(&paths.state)?.facts.profile;
     let vault = Vault::keychain(ProfileId::new(profile).map_err(Problem::internal)?);
     match vault.check().await {

@@ -2,6 +2,7 @@
 
 use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::finding_resource::FindingResource;
 use super::{
@@ -13,14 +14,25 @@ use crate::time::Timestamp;
 use crate::trace::{Step, TraceStep};
 use crate::wire::{NoAnswer, Request, Response};
 
+/// Most redirects that a probe follows, each within the server's own origin.
+const MOST_HOPS: u32 = 3;
+
 #[derive(Debug)]
 pub(super) struct Probing {
+    url: String,
+    hops: u32,
     started: Timestamp,
 }
 
 impl Probing {
     pub(super) fn enter(run: &mut Run, input: &Input<'_>) -> Turn {
-        (State::Probing(Self { started: input.now }), Next::Fetch(request(run)))
+        let url = run.plan.server.as_str().to_owned();
+        Self { url, hops: 0, started: input.now }.ask(run)
+    }
+
+    fn ask(self, run: &Run) -> Turn {
+        let request = request(&self.url, run);
+        (State::Probing(self), Next::Fetch(request))
     }
 
     pub(super) fn on(
@@ -31,9 +43,7 @@ impl Probing {
     ) -> Turn {
         let server = run.plan.server.clone();
         let line = |result: String| {
-            TraceStep::new(input.now, Step::Probe, result)
-                .target(server.as_str())
-                .since(self.started)
+            TraceStep::new(input.now, Step::Probe, result).target(&self.url).since(self.started)
         };
         let response = match answer {
             Ok(response) => response,
@@ -42,6 +52,10 @@ impl Probing {
                 return failed(unreachable(server.as_str(), cause));
             }
         };
+        if let Some(url) = moved(&self.url, &response).filter(|_| self.hops < MOST_HOPS) {
+            run.trace.push(line(format!("HTTP {}", response.status)).decision("asking there"));
+            return Self { url, hops: self.hops + 1, started: input.now }.ask(run);
+        }
         match judge(&response) {
             Verdict::Open => {
                 run.trace
@@ -74,8 +88,19 @@ impl Probing {
     }
 }
 
-fn request(run: &Run) -> Request {
-    let mut request = Request::get(run.plan.server.as_str(), "application/json, text/event-stream");
+/// The place of a redirect that keeps the method, within the same origin: many servers have their
+/// endpoint one slash further on.
+fn moved(from: &str, response: &Response) -> Option<String> {
+    if !matches!(response.status, 307 | 308) {
+        return None;
+    }
+    let from = Url::parse(from).ok()?;
+    let place = from.join(response.header("location")?).ok()?;
+    (place.origin() == from.origin() && place != from).then(|| place.into())
+}
+
+fn request(url: &str, run: &Run) -> Request {
+    let mut request = Request::get(url, "application/json, text/event-stream");
     request.method = Method::POST;
     for (name, value) in &run.plan.headers {
         request.headers.append(name.clone(), value.clone());

@@ -12,9 +12,13 @@ use crate::browser::Browser;
 use crate::config::{self, ServerConfig, check_name, suggest_name};
 use crate::control::protocol::NewServer;
 use crate::gateway::Gateway;
+use crate::mcp;
 use crate::problem::{Code, Problem};
 use crate::vault::{EntryKind, Vault};
 use crate::view::{Progress, ServerView};
+
+/// How long a person waits after a sign-in for the number of tools.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -100,9 +104,21 @@ impl Handle {
     ) -> Result<ServerView, Problem> {
         // A sign-in whose grant could not be kept would be a person's time wasted.
         self.vault.check().await.map_err(|error| vault_problem(&error))?;
-        let name = name.to_owned();
+        let connecting = name.to_owned();
         let window = window.unwrap_or(sign_in::WINDOW).min(sign_in::WINDOW);
-        self.ask(|answer| Command::Connect { name, browser, window, progress, answer }).await
+        let connected = self
+            .ask(|answer| Command::Connect { name: connecting, browser, window, progress, answer })
+            .await?;
+        let name = name.to_owned();
+        match tokio::time::timeout(FIRST_LOOK, self.count_tools(&name)).await {
+            Ok(Ok(())) => self.ask(|answer| Command::Status { name, answer }).await,
+            Ok(Err(_)) | Err(_) => Ok(connected),
+        }
+    }
+
+    /// Lists a server's tools for the first time; how many there are is shown from then on.
+    async fn count_tools(&self, name: &str) -> Result<(), Problem> {
+        mcp::Session::open(self, name).await?.tools().await.map(drop)
     }
 
     /// Makes a client key.
@@ -155,6 +171,11 @@ impl Handle {
     /// Why it does not work.
     pub async fn check_vault(&self) -> Result<crate::vault::Lasts, Problem> {
         self.vault.check().await.map_err(|error| vault_problem(&error))
+    }
+
+    /// Whether grants are gone when the broker ends.
+    pub fn keeps_in_memory(&self) -> bool {
+        self.vault.is_memory()
     }
 
     pub(super) async fn stop(&self) {

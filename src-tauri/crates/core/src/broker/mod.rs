@@ -13,6 +13,8 @@ mod requests;
 mod sign_in;
 mod sign_out;
 mod slot;
+#[cfg(all(test, unix))]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,8 +39,9 @@ use crate::problem::{Code, Problem};
 use crate::remembered::Remembered;
 use crate::vault::{ProfileId, Vault, VaultError};
 
-/// How long open requests are let end when the broker stops.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long open requests are let end when the broker stops: a successor gets lock and port within
+/// five seconds.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// How long a predecessor may take to give up lock and port.
 const HAND_OVER: Duration = Duration::from_secs(8);

@@ -29,6 +29,7 @@ impl Handle {
             Request::Ping => Ok(json!({
                 "gateway": self.gateway().origin(),
                 "pid": std::process::id(),
+                "keeps_in_memory": self.keeps_in_memory(),
             })),
             Request::Add(new) => to_value(self.add(new, true).await?),
             Request::List => to_value(self.ask(|answer| Command::List { answer }).await?),

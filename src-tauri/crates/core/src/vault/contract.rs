@@ -30,11 +30,11 @@ fn keychain() -> Box<dyn Store> {
 }
 
 /// Whether the harness has promised a real, unlocked keychain.
-fn keychain_promised() -> bool {
+pub(super) fn keychain_promised() -> bool {
     std::env::var("KEYFOB_TEST_KEYCHAIN").is_ok_and(|value| value == "1")
 }
 
-fn random_profile() -> ProfileId {
+pub(super) fn random_profile() -> ProfileId {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes).unwrap();
     ProfileId::from_bytes(bytes)

@@ -37,7 +37,8 @@ pub enum VaultError {
     Failed {
         /// Which step failed.
         kind: Failure,
-        /// The name that the OS gives to the error (a D-Bus error name, an OS status), or empty.
+        /// The name that the OS or its library gives to the error (a D-Bus error name, an OS
+        /// status, an error's variant); empty only when the keychain has not said anything.
         code: String,
     },
 }

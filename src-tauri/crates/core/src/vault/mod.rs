@@ -10,6 +10,8 @@
 //!   a worker of the async runtime. A process with a prompt open exits at once.
 //! - Nothing is remembered about a failure: each call asks the keychain anew, so a keychain that
 //!   was locked, absent or restarted works as soon as it can.
+//! - Other programs may use the keychain at the same time. An entry that one of them takes away in
+//!   the middle of a call is looked for again, a few times; that is no failure.
 //! - [`Vault::sweep`] deletes only parts that their own, readable head disowns.
 //!
 //! # What is stored
@@ -19,6 +21,7 @@
 //! its form. On Linux the item's label is `Keyfob: <kind>`; on Windows the target is
 //! `dev.keyfob/<account>` with persistence *Local*, so that it does not roam in a domain.
 
+mod code;
 mod entry;
 mod error;
 mod memory;
@@ -34,6 +37,8 @@ mod thread;
 mod contract;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod crowd;
 
 use std::{
     collections::BTreeMap,
@@ -118,6 +123,11 @@ impl Vault {
     #[cfg(test)]
     fn over(profile: ProfileId, thread: VaultThread) -> Self {
         Self { profile, keeper: Arc::new(Keeper::Thread(thread)) }
+    }
+
+    /// Whether it is this process's memory only.
+    pub fn is_memory(&self) -> bool {
+        matches!(&*self.keeper, Keeper::Here(_))
     }
 
     /// Keeps a text under an entry, in place of the one before. `Ok` means that it has been read

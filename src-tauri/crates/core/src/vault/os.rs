@@ -1,6 +1,6 @@
 //! The OS keychain as a store, through `keyring` and `keyring_core`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 
 use keyfob_auth::Secret;
 use keyring_core::{CredentialPersistence, CredentialStore, Entry, Error};
@@ -9,9 +9,16 @@ use super::{
     Damage, Lasts, Missing, VaultError,
     name::ProfileId,
     platform,
-    refusal::{is_gone, may_be_stale, refused},
+    refusal::{has_vanished, may_be_stale, refused},
     store::Store,
 };
+
+/// No call is tried more often than this.
+const TRIES: u32 = 3;
+
+/// How long a call that is tried again waits before, so that another process can get done with
+/// what came between.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The OS keychain. Opened when it is first needed, and again when it has gone away.
 pub(super) struct KeychainStore {
@@ -31,6 +38,12 @@ impl KeychainStore {
     #[cfg(test)]
     pub(super) fn over(store: Arc<CredentialStore>) -> Self {
         Self { open: Some(store), tried: true, modifiers: false }
+    }
+
+    /// A store with a connection of its own, as another process has one.
+    #[cfg(test)]
+    pub(super) fn apart() -> Self {
+        Self { open: None, tried: true, modifiers: true }
     }
 
     fn open(&mut self) -> Result<Arc<CredentialStore>, VaultError> {
@@ -53,23 +66,29 @@ impl KeychainStore {
         Ok(open)
     }
 
-    /// Does it, and once more over a new connection if the keychain seems to have gone away: a
-    /// keychain service that was restarted does not know the old connection's session.
+    /// Does it, and again if that may help: when an entry has vanished in the middle of it, or,
+    /// over a new connection, if the keychain seems to have gone away: a keychain service that was
+    /// restarted does not know the old connection's session.
     fn with<T>(
         &mut self,
         action: impl Fn(&CredentialStore) -> keyring_core::Result<T>,
     ) -> Result<T, VaultError> {
-        match action(&*self.open()?) {
-            Ok(done) => Ok(done),
-            Err(error) if platform::CAN_REOPEN && may_be_stale(&error) => {
+        let mut tries = 1;
+        loop {
+            let error = match action(&*self.open()?) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let stale = platform::CAN_REOPEN && may_be_stale(&error);
+            if stale {
                 self.open = None;
-                let again = action(&*self.open()?);
-                again.map_err(|error| {
-                    self.open = None;
-                    refused(&error)
-                })
             }
-            Err(error) => Err(refused(&error)),
+            if tries == TRIES || !(stale || has_vanished(&error)) {
+                return Err(refused(&error));
+            }
+            tracing::debug!(error = %refused(&error), "the keychain is asked again");
+            thread::sleep(PAUSE);
+            tries += 1;
         }
     }
 
@@ -94,7 +113,7 @@ impl Store for KeychainStore {
         let copies = self.with_entry(name, "Keyfob", |entry| match entry.get_secret() {
             Ok(text) => Ok(vec![text]),
             Err(Error::Ambiguous(copies)) => copies.iter().map(Entry::get_secret).collect(),
-            Err(error) if is_gone(&error) => Ok(Vec::new()),
+            Err(Error::NoEntry) => Ok(Vec::new()),
             Err(error) => Err(error),
         })?;
         let mut texts = copies
@@ -122,7 +141,7 @@ impl Store for KeychainStore {
 
     fn delete_raw(&mut self, name: &str) -> Result<(), VaultError> {
         let absent_is_fine = |done| match done {
-            Err(error) if is_gone(&error) => Ok(()),
+            Err(Error::NoEntry) => Ok(()),
             done => done,
         };
         self.with_entry(name, "Keyfob", |entry| match entry.delete_credential() {
@@ -141,7 +160,9 @@ impl Store for KeychainStore {
             for entry in &found {
                 match platform::name_of(entry) {
                     Ok(name) => names.extend(name),
-                    Err(error) if is_gone(&error) => {}
+                    // Other profiles' entries come and go meanwhile.
+                    Err(error) if has_vanished(&error) => {}
+                    Err(Error::NoEntry) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -162,5 +183,56 @@ impl Store for KeychainStore {
             }
             _ => platform::lasts(store, name),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Prints as a call on an entry that was taken away.
+    #[derive(Debug, thiserror::Error)]
+    #[error("said differently")]
+    enum Vanished {
+        ZbusFdo(Told),
+    }
+
+    #[derive(Debug)]
+    enum Told {
+        UnknownMethod,
+    }
+
+    fn vanished() -> Error {
+        Error::PlatformFailure(Box::new(Vanished::ZbusFdo(Told::UnknownMethod)))
+    }
+
+    /// What comes of a call that fails this often, and how often it is tried.
+    fn tried(failures: u32, failure: fn() -> Error) -> (Result<(), VaultError>, u32) {
+        let tries = Cell::new(0);
+        let mut store = KeychainStore::over(keyring_core::mock::Store::new().unwrap());
+        let done = store.with(|_| {
+            tries.set(tries.get() + 1);
+            if tries.get() > failures { Ok(()) } else { Err(failure()) }
+        });
+        (done, tries.get())
+    }
+
+    #[test]
+    fn what_vanished_is_looked_for_again_a_few_times() {
+        assert_eq!(tried(1, vanished), (Ok(()), 2));
+        assert_eq!(tried(2, vanished), (Ok(()), 3));
+        let (refused, tries) = tried(u32::MAX, vanished);
+        let code = "org.freedesktop.DBus.Error.UnknownMethod".to_owned();
+        assert_eq!(refused, Err(VaultError::Failed { kind: crate::vault::Failure::Call, code }));
+        assert_eq!(tries, TRIES);
+    }
+
+    #[test]
+    fn what_is_certain_is_not_tried_again() {
+        let locked = || Error::NoStorageAccess("Prompt".into());
+        assert_eq!(tried(1, locked), (Err(VaultError::Locked), 1));
+        assert_eq!(tried(1, || Error::NoEntry).1, 1);
     }
 }

@@ -1,12 +1,11 @@
 //! From `keyring_core`'s errors to what the caller can do.
 //!
 //! By variant. The payloads of `BadEncoding` and `BadDataFormat` are the secret itself and are
-//! dropped unseen. What the platform says is looked through for names and numbers that are known
-//! to be harmless, and dropped as well.
+//! dropped unseen. Of what the platform says only the error's name is kept (see [`super::code`]).
 
 use keyring_core::{Error, error::PlatformError};
 
-use super::{Damage, Failure, Missing, VaultError};
+use super::{Damage, Failure, Missing, VaultError, code::code};
 
 /// What an error of the keychain's means for the caller.
 pub(super) fn refused(error: &Error) -> VaultError {
@@ -15,7 +14,10 @@ pub(super) fn refused(error: &Error) -> VaultError {
             let text = said(source);
             known(&text).unwrap_or_else(|| match error {
                 Error::NoStorageAccess(_) => VaultError::Locked,
-                _ => VaultError::Failed { kind: Failure::Call, code: code(&text) },
+                _ => failed(match code(&text).as_str() {
+                    "" => "PlatformFailure",
+                    code => code,
+                }),
             })
         }
         Error::NoDefaultStore => VaultError::Absent { why: Missing::Support },
@@ -30,13 +32,17 @@ pub(super) fn refused(error: &Error) -> VaultError {
     }
 }
 
-/// Whether it says no more than that the entry is not there, or not any more.
-pub(super) fn is_gone(error: &Error) -> bool {
-    const GONE: [&str; 2] =
-        ["org.freedesktop.Secret.Error.NoSuchObject", "org.freedesktop.DBus.Error.UnknownObject"];
+/// Whether an entry was taken away, by another process, between the search that found it and the
+/// call that was to use it. It says nothing about an entry of the same name: search again.
+pub(super) fn has_vanished(error: &Error) -> bool {
+    // GLib's D-Bus, and with it gnome-keyring, has the last one for every call on such an object.
+    const VANISHED: [&str; 3] = [
+        "org.freedesktop.Secret.Error.NoSuchObject",
+        "org.freedesktop.DBus.Error.UnknownObject",
+        "org.freedesktop.DBus.Error.UnknownMethod",
+    ];
     match error {
-        Error::NoEntry => true,
-        Error::PlatformFailure(source) => GONE.contains(&code(&said(source)).as_str()),
+        Error::PlatformFailure(source) => VANISHED.contains(&code(&said(source)).as_str()),
         _ => false,
     }
 }
@@ -44,7 +50,9 @@ pub(super) fn is_gone(error: &Error) -> bool {
 /// Whether a new connection may mend it.
 pub(super) fn may_be_stale(error: &Error) -> bool {
     let known = [VaultError::Locked, VaultError::Denied, VaultError::Full, VaultError::TimedOut];
-    matches!(error, Error::PlatformFailure(_)) && !known.contains(&refused(error))
+    matches!(error, Error::PlatformFailure(_))
+        && !has_vanished(error)
+        && !known.contains(&refused(error))
 }
 
 fn failed(code: &str) -> VaultError {
@@ -95,24 +103,6 @@ fn known(text: &str) -> Option<VaultError> {
     Some(meaning)
 }
 
-/// The D-Bus error's name, or the platform's number; nothing else of what was said.
-fn code(text: &str) -> String {
-    let in_name = |char: &char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_');
-    let in_number = |char: &char| char.is_ascii_digit() || *char == '-';
-    if let Some(at) = text.find("org.freedesktop.") {
-        return text[at..].chars().take_while(in_name).collect();
-    }
-    let numbers =
-        [("Error { code: ", "OSStatus"), ("PlatformError(", "Win32"), ("Os { code: ", "errno")];
-    for (sign, name) in numbers {
-        if let Some(at) = text.find(sign) {
-            let number: String = text[at + sign.len()..].chars().take_while(in_number).collect();
-            return format!("{name} {number}");
-        }
-    }
-    String::new()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,11 +128,13 @@ mod tests {
         Error::PlatformFailure(Box::new(Says(text)))
     }
 
+    /// What a call that D-Bus has answered with this error prints as.
+    fn method(name: &str) -> &'static str {
+        format!("Zbus(MethodError(OwnedErrorName(\"{name}\"), Some(\"…\"), Msg {{ }}))").leak()
+    }
+
     #[test]
     fn what_the_platforms_say_is_understood() {
-        let method = |name: &str| -> &'static str {
-            format!("Zbus(MethodError(OwnedErrorName(\"{name}\"), Some(\"…\"), Msg {{ }}))").leak()
-        };
         let absent = |why| VaultError::Absent { why };
         let cases = [
             ("Prompt", VaultError::Locked),
@@ -162,12 +154,11 @@ mod tests {
             ("PlatformError(1312)", absent(Missing::Session)),
             (
                 method("org.freedesktop.Secret.Error.NoSession"),
-                VaultError::Failed {
-                    kind: Failure::Call,
-                    code: "org.freedesktop.Secret.Error.NoSession".to_owned(),
-                },
+                failed("org.freedesktop.Secret.Error.NoSession"),
             ),
-            ("hunter2", VaultError::failed(Failure::Call)),
+            ("ZbusFdo(AccessDenied(\"no\"))", VaultError::Denied),
+            ("Crypto(\"hunter2\")", failed("Crypto")),
+            ("hunter2", failed("PlatformFailure")),
         ];
         for (text, meaning) in cases {
             assert_eq!(refused(&failure(text)), meaning, "{text}");
@@ -196,12 +187,21 @@ mod tests {
 
     #[test]
     fn only_what_may_be_mended_is_tried_again() {
-        assert!(may_be_stale(&failure("org.freedesktop.Secret.Error.NoSession")));
-        assert!(may_be_stale(&failure("org.freedesktop.DBus.Error.ServiceUnknown")));
-        assert!(!may_be_stale(&failure("org.freedesktop.Secret.Error.IsLocked")));
+        let stale = |name| may_be_stale(&failure(method(name)));
+        assert!(stale("org.freedesktop.Secret.Error.NoSession"));
+        assert!(stale("org.freedesktop.DBus.Error.ServiceUnknown"));
+        assert!(!stale("org.freedesktop.Secret.Error.IsLocked"));
+        assert!(!stale("org.freedesktop.Secret.Error.NoSuchObject"));
         assert!(!may_be_stale(&Error::NoStorageAccess(Box::new(Says("Prompt")))));
-        assert!(is_gone(&failure("org.freedesktop.Secret.Error.NoSuchObject")));
-        assert!(is_gone(&Error::NoEntry));
-        assert!(!is_gone(&failure("org.freedesktop.Secret.Error.NoSession")));
+        for vanished in [
+            method("org.freedesktop.Secret.Error.NoSuchObject"),
+            method("org.freedesktop.DBus.Error.UnknownMethod"),
+            "ZbusFdo(UnknownMethod(\"Object does not exist at path “/…/login/47”\"))",
+            "ZbusFdo(UnknownMethod(\"No such interface “org.freedesktop.DBus.Properties”\"))",
+        ] {
+            assert!(has_vanished(&failure(vanished)), "{vanished}");
+        }
+        assert!(!has_vanished(&Error::NoEntry));
+        assert!(!has_vanished(&failure(method("org.freedesktop.Secret.Error.NoSession"))));
     }
 }
