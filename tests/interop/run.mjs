@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Keyfob in front of an ordinary client, against servers that others wrote: a line per case.
-//   KEYFOB_BIN=… node run.mjs [--install] [--only TEXT] [--skip FOLDER]… [--list] [--base-port 19000]   (Node 20+, Python 3.11+)
+//   KEYFOB_BIN=… node run.mjs [--install | --install-only] [--only TEXT] [--skip FOLDER]… [--list] [--base-port 19000]   (Node 20+, Python 3.11+)
 // A case says in its cases.json under "keyfob" what has to come of it:
 //   is        cimd | dcr | pre-registered | none (a server without sign-in)
 //   exit      of `keyfob exec` (0)
@@ -21,6 +21,7 @@ import { forget, registration, witness } from './witness.mjs';
 const { values: o } = parseArgs({
   options: {
     install: { type: 'boolean' },
+    'install-only': { type: 'boolean' },
     only: { type: 'string' },
     skip: { type: 'string', multiple: true, default: [] },
     list: { type: 'boolean' },
@@ -32,14 +33,17 @@ if (o.list) {
   for (const c of wanted) console.log(c.folder, c.server);
   process.exit(0);
 }
+const client = join(root, '../conformance/client/client.mjs');
+if (o.install || o['install-only']) {
+  for (const folder of new Set(wanted.map((c) => c.folder))) install(join(root, folder));
+  install(join(root, '../conformance/client'));
+}
+if (o['install-only']) process.exit(0);
 const keyfob = process.env.KEYFOB_BIN;
 if (!keyfob) {
   console.error('KEYFOB_BIN names the binary to run');
   process.exit(2);
 }
-const client = join(root, '../conformance/client/client.mjs');
-if (o.install) for (const folder of new Set(wanted.map((c) => c.folder))) install(join(root, folder));
-if (o.install) install(join(root, '../conformance/client'));
 const ca = join(root, 'common/.certs/ca.pem');
 spawnSync('sh', [join(root, 'common/make-ca.sh')], { stdio: ['ignore', 'ignore', 'inherit'] });
 

@@ -69,21 +69,11 @@ fn new_server(running: &Running, url: &str) -> Result<NewServer, Problem> {
         name: None,
         issuer: running.issuer.clone(),
         client_id: running.client_id.clone(),
-        client_secret: secret_from(running.client_secret_env.as_deref())?,
+        client_secret: serve::secret_from(running.client_secret_env.as_deref())?,
         scopes: running.scope.clone(),
         headers: Vec::new(),
         allow_guessed_endpoints: running.allow_legacy,
     })
-}
-
-/// A secret out of the environment: an argument could be read by everyone.
-pub(crate) fn secret_from(variable: Option<&str>) -> Result<Option<Secret>, Problem> {
-    let Some(variable) = variable else { return Ok(None) };
-    match std::env::var(variable) {
-        Ok(text) if !text.is_empty() => Ok(Some(Secret::new(text))),
-        Ok(_) | Err(_) => Err(Problem::new(Code::Usage)
-            .with("cause", format_args!("the environment variable {variable} holds no secret"))),
-    }
 }
 
 /// How the command ended.

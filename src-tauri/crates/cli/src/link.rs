@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use keyfob_core::broker::{Options, Predecessor, Running, Store};
+use keyfob_core::broker::{Defaults, Options, Predecessor, Running, Store};
 use keyfob_core::control::client::{self, Connection};
 use keyfob_core::control::protocol::Request;
 use keyfob_core::paths::Paths;
@@ -40,6 +40,8 @@ impl Link {
             browser: None,
             document: None,
             ca_file: None,
+            settings_file: None,
+            defaults: Defaults::default(),
         };
         match Running::start(options).await {
             Ok(running) => Ok(Self::Own(Box::new(running))),

@@ -18,6 +18,7 @@ use keyfob_auth::Secret;
 use keyfob_core::browser::Browser;
 use keyfob_core::control::protocol::{NewServer, Request};
 use keyfob_core::problem::{Code, Problem};
+use keyfob_core::server::Kind;
 use keyfob_core::view::{ClientView, Progress, ServerView};
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
@@ -177,7 +178,7 @@ async fn add(add: Add) -> Result<u8, Problem> {
     let client_secret = if add.client_secret_stdin {
         Some(line("the client secret")?)
     } else {
-        exec::secret_from(add.client_secret_env.as_deref())?
+        serve::secret_from(add.client_secret_env.as_deref())?
     };
     let headers = add.header.into_iter().map(|name| {
         let value = line(&format!("the value of the header {name}"))?;
@@ -196,7 +197,16 @@ async fn add(add: Add) -> Result<u8, Problem> {
     }))
     .await?;
     let server: ServerView = parsed(told)?;
-    say::line(format_args!("{} is on the list. Sign in with: keyfob connect {0}", server.name));
+    let name = &server.name;
+    say::line(match server.state {
+        Kind::Open => {
+            format!("{name} is on the list and needs no sign-in. Use it: keyfob tools {name}")
+        }
+        Kind::Offline => format!(
+            "{name} is on the list; it cannot be used at the moment. To see why: keyfob connect {name}"
+        ),
+        _ => format!("{name} is on the list. Sign in with: keyfob connect {name}"),
+    });
     Ok(0)
 }
 

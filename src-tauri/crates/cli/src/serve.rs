@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use keyfob_auth::Secret;
 use keyfob_auth::client_document::ClientDocumentUrl;
-use keyfob_core::broker::{self, Options, Predecessor};
+use keyfob_core::broker::{self, Defaults, Options, Predecessor};
 use keyfob_core::browser::Browser;
 use keyfob_core::paths::{HOME_VARIABLE, Paths};
 use keyfob_core::problem::{Code, Problem};
@@ -79,7 +80,25 @@ pub(crate) fn options(running: &Running, store: Option<Store>) -> Result<Options
         browser,
         document,
         ca_file: running.ca_file.clone(),
+        settings_file: Some(link::paths()?.config_file()),
+        defaults: Defaults {
+            issuer: running.issuer.clone(),
+            client_id: running.client_id.clone(),
+            client_secret: secret_from(running.client_secret_env.as_deref())?,
+            scopes: running.scope.clone(),
+            allow_guessed_endpoints: running.allow_legacy,
+        },
     })
+}
+
+/// A secret out of the environment: an argument could be read by everyone.
+pub(crate) fn secret_from(variable: Option<&str>) -> Result<Option<Secret>, Problem> {
+    let Some(variable) = variable else { return Ok(None) };
+    match std::env::var(variable) {
+        Ok(text) if !text.is_empty() => Ok(Some(Secret::new(text))),
+        Ok(_) | Err(_) => Err(Problem::new(Code::Usage)
+            .with("cause", format_args!("the environment variable {variable} holds no secret"))),
+    }
 }
 
 /// When an ephemeral run, or one with a deadline, has to end.

@@ -117,14 +117,17 @@ impl Config {
         Ok(Self { file: file.to_owned(), document, settings, servers })
     }
 
-    /// A list that is kept nowhere.
-    pub fn unsaved() -> Self {
-        Self {
-            file: PathBuf::new(),
-            document: DocumentMut::new(),
-            settings: Settings::default(),
-            servers: Vec::new(),
-        }
+    /// An empty list that is kept nowhere, with the settings of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or does not parse.
+    pub fn unsaved(settings: Option<&Path>) -> Result<Self, Problem> {
+        let settings = match settings {
+            Some(file) => Self::load(file)?.settings,
+            None => Settings::default(),
+        };
+        let document = DocumentMut::new();
+        Ok(Self { file: PathBuf::new(), document, settings, servers: Vec::new() })
     }
 
     /// Saves the chosen port.

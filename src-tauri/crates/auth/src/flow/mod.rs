@@ -4,12 +4,14 @@
 //! in parallel and nothing on speculation: a location that the order does not reach is not asked.
 
 mod attempt;
+mod error;
 mod exchanging;
 mod filling_in;
 mod finding_resource;
 mod finding_server;
 mod in_browser;
 mod ladder;
+mod plan;
 mod preflighting;
 mod probing;
 mod pushing;
@@ -17,78 +19,28 @@ mod registering;
 #[cfg(test)]
 mod tests;
 
-use http::HeaderMap;
 
 use self::attempt::Attempt;
+pub use self::error::SignInError;
 use self::exchanging::Exchanging;
 use self::filling_in::FillingIn;
 use self::finding_resource::FindingResource;
 use self::finding_server::FindingServer;
 use self::in_browser::InBrowser;
+pub use self::plan::{OwnClient, Plan};
 use self::preflighting::Preflighting;
 use self::probing::Probing;
 use self::pushing::Pushing;
 use self::registering::Registering;
-use crate::authorize::{AuthorizationResponse, BadIssuer, Entropy};
+use crate::authorize::{AuthorizationResponse, Entropy};
 use crate::challenge::Challenge;
-use crate::client_document::ClientDocumentUrl;
-use crate::dcr::RegistrationError;
-use crate::error_code::ErrorCode;
 use crate::grant::Grant;
-use crate::metadata::{AuthorizationServer, BadMetadata, ProtectedResource};
-use crate::registration::{Refusal, Registration, RegistrationKind};
+use crate::metadata::{AuthorizationServer, ProtectedResource};
+use crate::registration::{Refusal, Registration};
 use crate::secret::Secret;
-use crate::server_url::ServerUrl;
 use crate::time::Timestamp;
-use crate::token::TokenError;
 use crate::trace::TraceStep;
 use crate::wire::{NoAnswer, Request, Response};
-
-/// Everything that a sign-in is given; it asks for nothing else.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The server to sign in to.
-    pub server: ServerUrl,
-    /// The challenge that a client's own request met; without one the server is probed.
-    pub challenge: Option<Challenge>,
-    /// The user's own headers for the server, sent with the probe.
-    pub headers: HeaderMap,
-    /// The issuer that the user wrote for this server.
-    pub issuer: Option<String>,
-    /// The user's own client.
-    pub own_client: Option<OwnClient>,
-    /// The scopes that the user wrote for this server.
-    pub scopes: Vec<String>,
-    /// The scopes had so far, when more are wanted.
-    pub had_scopes: Vec<String>,
-    /// The URL of our client document, where this build or the settings know one.
-    pub document: Option<ClientDocumentUrl>,
-    /// The redirect URI of our listener.
-    pub redirect_uri: String,
-    /// Remembered refusals of our document.
-    pub refusals: Vec<Refusal>,
-    /// Issuers that have accepted our document before; no preflight there.
-    pub accepted_by: Vec<String>,
-    /// Live dynamic registrations.
-    pub registrations: Vec<Registration>,
-    /// Issuers that refused a resource indicator for this server.
-    pub without_resource_at: Vec<String>,
-    /// Whether endpoints may be guessed where there is no metadata (MCP 2025-03-26).
-    pub allow_guessed_endpoints: bool,
-    /// Whether to go on where S256 is not advertised; it is sent all the same.
-    pub allow_unadvertised_pkce: bool,
-    /// Our version, for registrations.
-    pub version: String,
-}
-
-/// A client that the user registered at the provider.
-#[derive(Clone, Debug)]
-pub struct OwnClient {
-    /// The client id.
-    pub client_id: String,
-    /// The client secret, if any.
-    pub secret: Option<Secret>,
-}
 
 /// What happened outside.
 #[derive(Clone, Debug)]
@@ -158,126 +110,6 @@ pub enum Memo {
     DocumentAccepted(String),
     /// This issuer wants no resource indicator for this server.
     ResourceRefused(String),
-}
-
-/// Why a sign-in came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignInError {
-    /// Something could not be reached; nothing is known to be wrong.
-    #[error("{target} cannot be reached: {cause}")]
-    Unreachable {
-        /// What.
-        target: String,
-        /// Why.
-        cause: NoAnswer,
-    },
-    /// It answered, but is out of order (5xx, 429).
-    #[error("{target} is out of order (HTTP {status})")]
-    OutOfOrder {
-        /// What.
-        target: String,
-        /// The status.
-        status: u16,
-        /// `Retry-After` in seconds.
-        retry_after: Option<u64>,
-    },
-    /// The URL leads to something that is no MCP server.
-    #[error("no MCP server answers there ({found})")]
-    NotMcp {
-        /// What answered.
-        found: String,
-    },
-    /// The server wants a sign-in and does not say where.
-    #[error("the server does not say where to sign in")]
-    NoAuthorizationServer,
-    /// A metadata document is unusable.
-    #[error("the description at {url} cannot be used: {cause}")]
-    Metadata {
-        /// Where it lies.
-        url: String,
-        /// Why.
-        cause: BadMetadata,
-    },
-    /// S256 is not advertised.
-    #[error("{issuer} does not say that it protects sign-ins with PKCE")]
-    PkceUnsupported {
-        /// The issuer.
-        issuer: String,
-    },
-    /// There is no way left to be known there.
-    #[error("{issuer} wants a client of your own")]
-    NoRegistrationRoute {
-        /// The issuer.
-        issuer: String,
-        /// What was said to our document, where it was refused.
-        refused: Option<String>,
-    },
-    /// Dynamic registration failed.
-    #[error("{issuer} did not register Keyfob: {cause}")]
-    Registration {
-        /// The issuer.
-        issuer: String,
-        /// Why.
-        cause: RegistrationError,
-    },
-    /// The authorization endpoint refuses whoever asks.
-    #[error("{issuer} refuses the sign-in (HTTP {status})")]
-    AuthorizationRefused {
-        /// The issuer.
-        issuer: String,
-        /// The status.
-        status: u16,
-    },
-    /// The client is refused and there is no other rung.
-    #[error("{issuer} refused the {} client ({error})", kind.as_str())]
-    ClientRefused {
-        /// The issuer.
-        issuer: String,
-        /// The rung.
-        kind: RegistrationKind,
-        /// The code.
-        error: ErrorCode,
-    },
-    /// The person said no at the provider.
-    #[error("the sign-in was declined")]
-    Denied,
-    /// The provider said no in another way.
-    #[error("{issuer} ended the sign-in ({error})")]
-    Refused {
-        /// The issuer.
-        issuer: String,
-        /// The code.
-        error: ErrorCode,
-    },
-    /// The answer does not come from whom we asked.
-    #[error("{0}")]
-    Issuer(BadIssuer),
-    /// The code was not redeemed.
-    #[error("{issuer} did not redeem the sign-in: {cause}")]
-    Exchange {
-        /// The issuer.
-        issuer: String,
-        /// Why.
-        cause: TokenError,
-    },
-    /// A link from the provider cannot be opened safely.
-    #[error("{issuer} gave a link that cannot be opened safely")]
-    UnsafeLink {
-        /// The issuer.
-        issuer: String,
-    },
-    /// No browser could be opened.
-    #[error("the browser could not be opened: {cause}")]
-    Browser {
-        /// Why.
-        cause: String,
-    },
-    /// Nobody came back in time.
-    #[error("nobody came back from the browser in time")]
-    TimedOut,
-    /// The person gave up.
-    #[error("the sign-in was cancelled")]
-    Cancelled,
 }
 
 /// One sign-in.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::sign_in::Wish;
 use crate::browser::Browser;
 use crate::config::ServerConfig;
+use crate::control::protocol::NewServer;
 use crate::problem::Problem;
 use crate::view::{ClientView, Progress, ServerView, TraceView};
 
@@ -45,8 +46,8 @@ pub enum Command {
     List { answer: Answer<Vec<ServerView>> },
     /// One server.
     Status { name: String, answer: Answer<ServerView> },
-    /// The server with that URL, where there is one.
-    Find { url: String, answer: Answer<Option<String>> },
+    /// A server with that URL that fits whatever else is asked for, where there is one.
+    Find { like: NewServer, answer: Answer<Option<String>> },
     /// Its trace.
     Trace { name: String, answer: Answer<Vec<TraceView>> },
     /// Signs in.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use keyfob_auth::ServerUrl;
 use keyfob_auth::grant::{Grant, decode_registration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -38,8 +39,14 @@ impl Controller {
             Command::Status { name, answer } => {
                 let _ = answer.send(self.status(&name));
             }
-            Command::Find { url, answer } => {
-                let found = self.config.servers.iter().find(|server| server.url == url);
+            Command::Find { like, answer } => {
+                let url = ServerUrl::parse(&like.url).map(|url| url.as_str().to_owned());
+                let found = self.config.servers.iter().find(|server| {
+                    url.as_ref() == Ok(&server.url)
+                        && (like.issuer.is_none() || like.issuer == server.issuer)
+                        && (like.client_id.is_none() || like.client_id == server.client_id)
+                        && (like.scopes.is_empty() || like.scopes == server.scopes)
+                });
                 let _ = answer.send(Ok(found.map(|server| server.name.clone())));
             }
             Command::Trace { name, answer } => {

@@ -14,11 +14,15 @@ use crate::control::protocol::NewServer;
 use crate::gateway::Gateway;
 use crate::mcp;
 use crate::problem::{Code, Problem};
+use crate::server::Kind;
 use crate::vault::{EntryKind, Vault};
 use crate::view::{Progress, ServerView};
 
-/// How long a person waits after a sign-in for the number of tools.
+/// How long a person waits to hear what a new server is, or how many tools it has.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
+
+/// How long a browser may take from the redirect to the page behind it.
+const PAGE_LOOK: Duration = Duration::from_secs(2);
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -91,6 +95,17 @@ impl Handle {
         added
     }
 
+    /// Waits a little for what a new server says, so that its person is told what it is.
+    pub(super) async fn looked_at(&self, mut server: ServerView) -> Result<ServerView, Problem> {
+        let deadline = tokio::time::Instant::now() + FIRST_LOOK;
+        while server.state == Kind::Probing && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let name = server.name.clone();
+            server = self.ask(|answer| Command::Status { name, answer }).await?;
+        }
+        Ok(server)
+    }
+
     /// Signs in and waits for the end.
     ///
     /// # Errors
@@ -146,9 +161,8 @@ impl Handle {
         server: NewServer,
         browser: Option<Browser>,
     ) -> Result<ClientKey, Problem> {
-        let url =
-            ServerUrl::parse(&server.url).map(|url| url.as_str().to_owned()).unwrap_or_default();
-        let name = match self.ask(|answer| Command::Find { url, answer }).await? {
+        let like = server.clone();
+        let name = match self.ask(|answer| Command::Find { like, answer }).await? {
             Some(name) => name,
             None => self.add(server, true).await?.name,
         };
@@ -176,6 +190,17 @@ impl Handle {
     /// Whether grants are gone when the broker ends.
     pub fn keeps_in_memory(&self) -> bool {
         self.vault.is_memory()
+    }
+
+    /// A person who has just come back from the browser should see how it went, and not an error
+    /// because a command has ended.
+    pub(super) async fn let_pages_be_seen(&self) {
+        let looking = async {
+            while self.gateway.callbacks.awaits_a_look() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(PAGE_LOOK, looking).await;
     }
 
     pub(super) async fn stop(&self) {

@@ -1,6 +1,7 @@
 //! The broker: the one process that owns vault, refresh and gateway.
 
 mod asks;
+mod begin;
 pub mod command;
 mod commands;
 mod controller;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyfob_auth::Secret;
 use keyfob_auth::client_document::{ClientDocumentUrl, PORTS};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -88,6 +90,25 @@ pub struct Options {
     pub document: Option<ClientDocumentUrl>,
     /// Overrides the setting.
     pub ca_file: Option<PathBuf>,
+    /// Where settings are read from by a broker without folders of its own.
+    pub settings_file: Option<PathBuf>,
+    /// For servers that say nothing of their own.
+    pub defaults: Defaults,
+}
+
+/// How servers are signed in to that say nothing of their own.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    /// The issuer.
+    pub issuer: Option<String>,
+    /// The user's own client id.
+    pub client_id: Option<String>,
+    /// Its secret.
+    pub client_secret: Option<Secret>,
+    /// Scopes to ask for.
+    pub scopes: Vec<String>,
+    /// Whether endpoints may be guessed where there is no metadata at all.
+    pub allow_guessed_endpoints: bool,
 }
 
 /// A broker that runs in this process.
@@ -124,7 +145,7 @@ impl Running {
         };
         let (mut config, remembered) = match &options.paths {
             Some(paths) => (Config::load(&paths.config_file())?, Remembered::load(&paths.state)?),
-            None => (Config::unsaved(), Remembered::unsaved()?),
+            None => (Config::unsaved(options.settings_file.as_deref())?, Remembered::unsaved()?),
         };
         let document = match &options.document {
             Some(document) => Some(document.clone()),
@@ -180,6 +201,7 @@ impl Running {
             gateway: gateway.clone(),
             probes: options.probes,
             only_looks: !options.listens,
+            defaults: options.defaults.clone(),
             reports: report,
             commands: command,
             deferred: Vec::new(),
@@ -193,7 +215,16 @@ impl Running {
         #[cfg(unix)]
         let control = match &options.paths {
             Some(paths) => {
-                Some(crate::control::server::Control::open(paths, handle.clone()).await?)
+                match crate::control::server::Control::open(paths, handle.clone()).await {
+                    Ok(control) => Some(control),
+                    // Of many ephemeral brokers in one home, the first has the socket.
+                    Err(problem)
+                        if options.is_ephemeral && problem.code == Code::AlreadyRunning =>
+                    {
+                        None
+                    }
+                    Err(problem) => return Err(problem),
+                }
             }
             None => None,
         };
@@ -219,6 +250,7 @@ impl Running {
 
     /// Ends: lets open requests end, saves what is unsaved, gives up port and lock.
     pub async fn stop(self) {
+        self.handle.let_pages_be_seen().await;
         self.stop.send_replace(true);
         let _ = self.gateway.await;
         self.handle.stop().await;

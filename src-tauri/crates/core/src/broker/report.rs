@@ -3,7 +3,7 @@
 use keyfob_auth::flow::Memo;
 use keyfob_auth::trace::TraceStep;
 
-use super::controller::Kept;
+use super::begin::Kept;
 use super::refresh;
 use super::sign_in;
 use crate::problem::Problem;

@@ -7,7 +7,8 @@ use keyfob_auth::grant::encode_registration;
 use keyfob_auth::trace::{TraceStep, Weight};
 use tracing::{debug, info, warn};
 
-use super::controller::{Controller, Kept, entry, registration_id, set_headers};
+use super::begin::Kept;
+use super::controller::{Controller, entry, registration_id, set_headers};
 use super::report::{Probe, Report, ServerReport};
 use super::{refresh, sign_in};
 use crate::clock;

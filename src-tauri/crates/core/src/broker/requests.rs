@@ -31,7 +31,10 @@ impl Handle {
                 "pid": std::process::id(),
                 "keeps_in_memory": self.keeps_in_memory(),
             })),
-            Request::Add(new) => to_value(self.add(new, true).await?),
+            Request::Add(new) => {
+                let added = self.add(new, true).await?;
+                to_value(self.looked_at(added).await?)
+            }
             Request::List => to_value(self.ask(|answer| Command::List { answer }).await?),
             Request::Status { name } => {
                 to_value(self.ask(|answer| Command::Status { name, answer }).await?)

@@ -23,6 +23,8 @@ fn options(home: &std::path::Path, predecessor: Predecessor) -> Options {
         browser: None,
         document: None,
         ca_file: None,
+        settings_file: None,
+        defaults: super::Defaults::default(),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Page {
     pub server: String,
     /// What became of it.
     pub news: watch::Receiver<PageNews>,
+    /// Whether it has been shown.
+    was_shown: bool,
 }
 
 /// All of them.
@@ -120,7 +122,7 @@ impl Callbacks {
         let Some(pending) = all.remove(&key) else { return Arrival::NotAwaited };
         drop(all);
         let Ok(page) = clock::random_hex(16) else { return Arrival::NotAwaited };
-        let shown = Page { server: pending.server, news: pending.news };
+        let shown = Page { server: pending.server, news: pending.news, was_shown: false };
         lock(&self.pages).insert(page.clone(), shown);
         if pending.answers.send(response).is_err() {
             return Arrival::NotAwaited;
@@ -128,9 +130,17 @@ impl Callbacks {
         Arrival::Accepted { page }
     }
 
-    /// The page of that name.
+    /// The page of that name, which is shown now.
     pub fn page(&self, name: &str) -> Option<Page> {
-        lock(&self.pages).get(name).cloned()
+        let mut pages = lock(&self.pages);
+        let page = pages.get_mut(name)?;
+        page.was_shown = true;
+        Some(page.clone())
+    }
+
+    /// Whether a browser is on its way to a page.
+    pub fn awaits_a_look(&self) -> bool {
+        lock(&self.pages).values().any(|page| !page.was_shown)
     }
 
     /// Forgets the pages whose sign-in is over and whose person has had time to see them.

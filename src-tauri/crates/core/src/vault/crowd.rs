@@ -22,7 +22,7 @@ use super::{
 const CROWD: usize = 5;
 
 /// How often each of them does all that a vault can do.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 4;
 
 /// Longer than a call takes in the crowd of a debug build on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,129 @@
+//! Why a sign-in comes to nothing.
+
+use crate::authorize::BadIssuer;
+use crate::dcr::RegistrationError;
+use crate::error_code::ErrorCode;
+use crate::metadata::BadMetadata;
+use crate::registration::RegistrationKind;
+use crate::token::TokenError;
+use crate::wire::NoAnswer;
+
+/// Why a sign-in came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
+    /// Something could not be reached; nothing is known to be wrong.
+    #[error("{target} cannot be reached: {cause}")]
+    Unreachable {
+        /// What.
+        target: String,
+        /// Why.
+        cause: NoAnswer,
+    },
+    /// It answered, but is out of order (5xx, 429).
+    #[error("{target} is out of order (HTTP {status})")]
+    OutOfOrder {
+        /// What.
+        target: String,
+        /// The status.
+        status: u16,
+        /// `Retry-After` in seconds.
+        retry_after: Option<u64>,
+    },
+    /// The URL leads to something that is no MCP server.
+    #[error("no MCP server answers there ({found})")]
+    NotMcp {
+        /// What answered.
+        found: String,
+    },
+    /// The server wants a sign-in and does not say where.
+    #[error("the server does not say where to sign in")]
+    NoAuthorizationServer,
+    /// A metadata document is unusable.
+    #[error("the description at {url} cannot be used: {cause}")]
+    Metadata {
+        /// Where it lies.
+        url: String,
+        /// Why.
+        cause: BadMetadata,
+    },
+    /// S256 is not advertised.
+    #[error("{issuer} does not say that it protects sign-ins with PKCE")]
+    PkceUnsupported {
+        /// The issuer.
+        issuer: String,
+    },
+    /// There is no way left to be known there.
+    #[error("{issuer} wants a client of your own")]
+    NoRegistrationRoute {
+        /// The issuer.
+        issuer: String,
+        /// What was said to our document, where it was refused.
+        refused: Option<String>,
+    },
+    /// Dynamic registration failed.
+    #[error("{issuer} did not register Keyfob: {cause}")]
+    Registration {
+        /// The issuer.
+        issuer: String,
+        /// Why.
+        cause: RegistrationError,
+    },
+    /// The authorization endpoint refuses whoever asks.
+    #[error("{issuer} refuses the sign-in (HTTP {status})")]
+    AuthorizationRefused {
+        /// The issuer.
+        issuer: String,
+        /// The status.
+        status: u16,
+    },
+    /// The client is refused and there is no other rung.
+    #[error("{issuer} refused the {} client ({error})", kind.as_str())]
+    ClientRefused {
+        /// The issuer.
+        issuer: String,
+        /// The rung.
+        kind: RegistrationKind,
+        /// The code.
+        error: ErrorCode,
+    },
+    /// The person said no at the provider.
+    #[error("the sign-in was declined")]
+    Denied,
+    /// The provider said no in another way.
+    #[error("{issuer} ended the sign-in ({error})")]
+    Refused {
+        /// The issuer.
+        issuer: String,
+        /// The code.
+        error: ErrorCode,
+    },
+    /// The answer does not come from whom we asked.
+    #[error("{0}")]
+    Issuer(BadIssuer),
+    /// The code was not redeemed.
+    #[error("{issuer} did not redeem the sign-in: {cause}")]
+    Exchange {
+        /// The issuer.
+        issuer: String,
+        /// Why.
+        cause: TokenError,
+    },
+    /// A link from the provider cannot be opened safely.
+    #[error("{issuer} gave a link that cannot be opened safely")]
+    UnsafeLink {
+        /// The issuer.
+        issuer: String,
+    },
+    /// No browser could be opened.
+    #[error("the browser could not be opened: {cause}")]
+    Browser {
+        /// Why.
+        cause: String,
+    },
+    /// Nobody came back in time.
+    #[error("nobody came back from the browser in time")]
+    TimedOut,
+    /// The person gave up.
+    #[error("the sign-in was cancelled")]
+    Cancelled,
+}

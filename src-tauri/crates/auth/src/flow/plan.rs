@@ -1,0 +1,55 @@
+//! What a sign-in is given.
+
+use http::HeaderMap;
+
+use crate::challenge::Challenge;
+use crate::client_document::ClientDocumentUrl;
+use crate::registration::{Refusal, Registration};
+use crate::secret::Secret;
+use crate::server_url::ServerUrl;
+
+/// Everything that a sign-in is given; it asks for nothing else.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The server to sign in to.
+    pub server: ServerUrl,
+    /// The challenge that a client's own request met; without one the server is probed.
+    pub challenge: Option<Challenge>,
+    /// The user's own headers for the server, sent with the probe.
+    pub headers: HeaderMap,
+    /// The issuer that the user wrote for this server.
+    pub issuer: Option<String>,
+    /// The user's own client.
+    pub own_client: Option<OwnClient>,
+    /// The scopes that the user wrote for this server.
+    pub scopes: Vec<String>,
+    /// The scopes had so far, when more are wanted.
+    pub had_scopes: Vec<String>,
+    /// The URL of our client document, where this build or the settings know one.
+    pub document: Option<ClientDocumentUrl>,
+    /// The redirect URI of our listener.
+    pub redirect_uri: String,
+    /// Remembered refusals of our document.
+    pub refusals: Vec<Refusal>,
+    /// Issuers that have accepted our document before; no preflight there.
+    pub accepted_by: Vec<String>,
+    /// Live dynamic registrations.
+    pub registrations: Vec<Registration>,
+    /// Issuers that refused a resource indicator for this server.
+    pub without_resource_at: Vec<String>,
+    /// Whether endpoints may be guessed where there is no metadata (MCP 2025-03-26).
+    pub allow_guessed_endpoints: bool,
+    /// Whether to go on where S256 is not advertised; it is sent all the same.
+    pub allow_unadvertised_pkce: bool,
+    /// Our version, for registrations.
+    pub version: String,
+}
+
+/// A client that the user registered at the provider.
+#[derive(Clone, Debug)]
+pub struct OwnClient {
+    /// The client id.
+    pub client_id: String,
+    /// The client secret, if any.
+    pub secret: Option<Secret>,
+}

@@ -1,0 +1,170 @@
+//! What holds in every world, whatever servers answer and people do.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::random_world::{EVIL, MARKER};
+use super::ride::{MOST_TURNS, Ride};
+use super::world::{form, plain};
+use crate::flow::{Memo, Outcome, SignInError};
+use crate::server_url::is_usable_endpoint;
+
+/// Every other choice is the good one, or hardly any ride would come as far as a token.
+fn tape() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop_oneof![2 => Just(0_u8), 3 => any::<u8>()], 40..120)
+}
+
+proptest! {
+    #![proptest_config(Config::with_cases(600))]
+
+    #[test]
+    fn a_code_goes_only_to_the_token_endpoint_of_the_issuer_that_was_visited(tape in tape()) {
+        let ride = Ride::through(tape);
+        for sent in ride.telling() {
+            let endpoint = sent.visited.as_ref().map(|served| served.token_endpoint.as_str());
+            prop_assert_eq!(Some(sent.request.url.as_str()), endpoint, "it is nobody else's");
+            let body = form(&sent.request);
+            prop_assert_eq!(body.get("code"), sent.approved.as_ref(), "from a believable answer");
+            let verifier = body.get("code_verifier");
+            prop_assert_eq!(verifier, sent.verifier.as_ref(), "of this very visit");
+        }
+    }
+
+    #[test]
+    fn a_code_is_sent_once(tape in tape()) {
+        let ride = Ride::through(tape);
+        let mut codes: Vec<_> =
+            ride.telling().iter().filter_map(|s| form(&s.request).remove("code")).collect();
+        let sent = codes.len();
+        codes.sort();
+        codes.dedup();
+        prop_assert_eq!(codes.len(), sent, "sending it again would revoke what it bought");
+    }
+
+    #[test]
+    fn nobody_registers_more_than_twice_nor_twice_with_success_without_cause(tape in tape()) {
+        let ride = Ride::through(tape);
+        let asked = ride.sent.iter().filter(|s| s.request.url.ends_with("/register")).count();
+        prop_assert!(asked <= 2, "{asked} registrations were asked for");
+        let mut alive = None;
+        for memo in &ride.memos {
+            match memo {
+                Memo::Registered(made) => {
+                    prop_assert_eq!(&alive, &None, "the one before is still good");
+                    alive = Some(made.client_id.clone());
+                }
+                Memo::RegistrationGone { .. } => alive = None,
+                Memo::DocumentRefused(_)
+                | Memo::DocumentAccepted(_)
+                | Memo::ResourceRefused(_) => {}
+            }
+        }
+        let refusals = ride.memos.iter().filter(|m| matches!(m, Memo::DocumentRefused(_))).count();
+        prop_assert!(refusals <= 1, "a refusal is remembered once, not {refusals} times");
+    }
+
+    #[test]
+    fn every_sign_in_ends(tape in tape()) {
+        let ride = Ride::through(tape);
+        prop_assert!(ride.turns <= MOST_TURNS, "it goes in circles");
+        prop_assert!(ride.outcome.is_some());
+    }
+
+    #[test]
+    fn over_is_over(tape in tape()) {
+        let ride = Ride::through(tape);
+        prop_assert!(ride.after_over.iter().all(|next| next == "Wait"), "{:?}", ride.after_over);
+    }
+
+    #[test]
+    fn nothing_that_is_printed_holds_a_secret(tape in tape()) {
+        let ride = Ride::through(tape);
+        let bindings = ride.bindings();
+        for text in &ride.printed {
+            prop_assert!(!text.contains(MARKER), "a code, token or client secret: {text}");
+            for binding in &bindings {
+                prop_assert!(!text.contains(binding.state.expose()), "a state: {text}");
+                prop_assert!(!text.contains(binding.verifier.expose()), "a verifier: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_signs_in_without_an_answer_that_may_be_believed(tape in tape()) {
+        let ride = Ride::through(tape);
+        if let Some(Outcome::SignedIn(grant)) = &ride.outcome {
+            prop_assert!(ride.was_approved, "right state and acceptable iss");
+            prop_assert_eq!(grant.access.expose(), "access-MARKER", "the token endpoint's own");
+            let last = ride.sent.last().expect("a request");
+            prop_assert_eq!(&last.request.url, &grant.token_endpoint);
+            let issuer = last.visited.as_ref().and_then(|served| served.issuer.clone());
+            let issuer = issuer.unwrap_or_else(|| "https://mcp.test".to_owned());
+            prop_assert_eq!(&grant.registration.issuer, &issuer, "the grant is bound to it");
+        }
+    }
+
+    #[test]
+    fn documents_that_lie_lead_nowhere_and_every_request_is_protected(tape in tape()) {
+        let ride = Ride::through(tape);
+        for sent in &ride.sent {
+            let url = plain(&sent.request.url);
+            prop_assert!(!url.starts_with(EVIL), "{url}");
+            prop_assert!(is_usable_endpoint(url), "{url}");
+        }
+    }
+}
+
+/// The properties say nothing if the worlds are dull, so the rides are counted by their endings.
+#[test]
+fn the_random_worlds_reach_every_ending() {
+    let mut runner = TestRunner::deterministic();
+    let mut endings: BTreeMap<&str, usize> = BTreeMap::new();
+    for _ in 0..3000 {
+        let tape = tape().new_tree(&mut runner).expect("a tape").current();
+        let ride = Ride::through(tape);
+        let ending = match ride.outcome.expect("an ending") {
+            Outcome::Open => "open",
+            Outcome::SignedIn(grant) => grant.registration.kind.as_str(),
+            Outcome::Failed(error) => match error {
+                SignInError::Unreachable { .. } => "unreachable",
+                SignInError::OutOfOrder { .. } => "out of order",
+                SignInError::NotMcp { .. } => "not mcp",
+                SignInError::NoAuthorizationServer => "no authorization server",
+                SignInError::Metadata { .. } => "metadata",
+                SignInError::PkceUnsupported { .. } => "pkce",
+                SignInError::NoRegistrationRoute { .. } => "no route",
+                SignInError::Registration { .. } => "registration",
+                SignInError::AuthorizationRefused { .. } => "authorization refused",
+                SignInError::ClientRefused { .. } => "client refused",
+                SignInError::Denied => "denied",
+                SignInError::Refused { .. } => "refused",
+                SignInError::Issuer(_) => "issuer",
+                SignInError::Exchange { .. } => "exchange",
+                SignInError::UnsafeLink { .. } => "unsafe link",
+                SignInError::Browser { .. } => "browser",
+                SignInError::TimedOut => "timed out",
+                SignInError::Cancelled => "cancelled",
+            },
+        };
+        *endings.entry(ending).or_default() += 1;
+        for memo in ride.memos {
+            *endings
+                .entry(match memo {
+                    Memo::Registered(_) => "memo registered",
+                    Memo::RegistrationGone { .. } => "memo gone",
+                    Memo::DocumentRefused(_) => "memo refused",
+                    Memo::DocumentAccepted(_) => "memo accepted",
+                    Memo::ResourceRefused(_) => "memo resource",
+                })
+                .or_default() += 1;
+        }
+    }
+    // Links are checked when the documents are read, so no world gives an unsafe one.
+    assert_eq!((endings.len(), endings.get("unsafe link")), (26, None), "{endings:#?}");
+    for signed_in in ["cimd", "dcr", "pre-registered"] {
+        assert!(endings[signed_in] > 30, "too few sign-ins to say anything: {endings:#?}");
+    }
+}

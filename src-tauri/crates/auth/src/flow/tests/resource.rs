@@ -1,0 +1,203 @@
+//! The first look at the server, and where its metadata is looked for (spec.md 1.2).
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use serde_json::json;
+
+use super::world::{
+    Answer, ISSUER, OAUTH_FORM, ORIGIN, PATH_FORM, ROOT_FORM, SERVER, Walk, World, challenged,
+    page, plan, redirect, reply, resource_of, silence, typed,
+};
+use crate::challenge::Challenge;
+use crate::flow::{Outcome, Plan, SignInError};
+use crate::metadata::BadMetadata;
+use crate::server_url::ServerUrl;
+
+const NAMED: &str = "https://mcp.test/custom/metadata.json";
+
+fn unprobed() -> Plan {
+    Plan { challenge: None, ..plan() }
+}
+
+fn named(url: &str) -> Plan {
+    challenged(Challenge { resource_metadata: Some(url.into()), ..Challenge::default() })
+}
+
+fn challenge(value: &'static str) -> Answer {
+    let mut response = page(401).expect("an answer");
+    response.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(value));
+    Ok(response)
+}
+
+#[test]
+fn only_a_json_rpc_answer_shows_a_server_that_needs_no_sign_in() {
+    let result = json!({"jsonrpc": "2.0", "id": "keyfob-probe", "result": {}});
+    let walk = Walk::start(unprobed(), World::usual().with(SERVER, reply(200, result)));
+    assert!(matches!(walk.outcome, Some(Outcome::Open)), "{walk:?}");
+    assert_eq!(walk.places(), [SERVER], "an open server has nothing to be discovered");
+}
+
+#[test]
+fn a_page_is_no_mcp_server_whatever_its_status() {
+    for status in [200, 404] {
+        let walk = Walk::start(unprobed(), World::usual().with(SERVER, page(status)));
+        assert!(matches!(walk.error(), SignInError::NotMcp { .. }), "{walk:?}");
+        assert_eq!(walk.places(), [SERVER], "a captive portal must not start a sign-in");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_not_taken_for_one_without_sign_in() {
+    let walk = Walk::start(unprobed(), World::usual().with(SERVER, silence()));
+    assert!(matches!(walk.error(), SignInError::Unreachable { .. }), "{walk:?}");
+    for status in [429, 500, 503] {
+        let walk = Walk::start(unprobed(), World::usual().with(SERVER, page(status)));
+        assert!(matches!(walk.error(), SignInError::OutOfOrder { .. }), "{walk:?}");
+        assert_eq!(walk.places(), [SERVER], "HTTP {status} says nothing about sign-ins");
+    }
+}
+
+#[test]
+fn the_probe_is_a_post_with_the_users_own_headers() {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-tenant", HeaderValue::from_static("seven"));
+    let walk = Walk::start(Plan { headers, ..unprobed() }, World::usual());
+    assert_eq!(walk.asked[0].method, Method::POST);
+    assert_eq!(walk.asked[0].headers["x-tenant"], "seven");
+    let world = World::usual().with(SERVER, challenge("Bearer"));
+    let mut headers = HeaderMap::new();
+    headers.insert("x-tenant", HeaderValue::from_static("seven"));
+    let walk = Walk::start(Plan { headers, ..unprobed() }, world);
+    let others = &walk.asked[1..];
+    assert!(!others.is_empty(), "the challenge was followed");
+    assert!(others.iter().all(|r| !r.headers.contains_key("x-tenant")), "they are the server's");
+}
+
+#[test]
+fn the_challenge_of_the_probe_is_followed() {
+    let world = World::usual().with(NAMED, resource_of(SERVER, &[ISSUER])).with(
+        SERVER,
+        challenge(r#"Bearer resource_metadata="https://mcp.test/custom/metadata.json", scope="a""#),
+    );
+    let walk = Walk::start(unprobed(), world);
+    assert_eq!(walk.places()[..3], [SERVER, NAMED, OAUTH_FORM]);
+    assert_eq!(walk.link()["scope"], "a", "the challenge's scopes are asked for");
+}
+
+#[test]
+fn a_challenge_that_a_client_met_spares_the_probe() {
+    let walk = Walk::start(plan(), World::usual());
+    assert_eq!(walk.count(SERVER), 0, "the server was asked once already");
+}
+
+#[test]
+fn the_headers_location_is_the_only_one_asked() {
+    let world = World::usual().with(NAMED, resource_of(SERVER, &[ISSUER]));
+    let walk = Walk::start(named(NAMED), world);
+    assert_eq!(walk.places()[..2], [NAMED, OAUTH_FORM]);
+    assert_eq!(walk.count(PATH_FORM) + walk.count(ROOT_FORM), 0, "nothing speculative");
+}
+
+#[test]
+fn the_path_form_comes_before_the_root_which_then_is_never_asked() {
+    let walk = Walk::start(plan(), World::usual());
+    assert_eq!(walk.places()[..2], [PATH_FORM, OAUTH_FORM]);
+    assert_eq!(walk.count(ROOT_FORM), 0, "asking the root form is a failure of the suite");
+}
+
+#[test]
+fn header_then_path_then_root_each_only_when_the_one_before_is_not_there() {
+    let elsewhere =
+        [page(400), page(401), page(404), page(502), page(200), redirect("https://mcp.test/login")];
+    for answer in elsewhere {
+        let world = World::usual()
+            .with(NAMED, answer.clone())
+            .with(PATH_FORM, answer)
+            .with(ROOT_FORM, resource_of(ORIGIN, &[ISSUER]));
+        let walk = Walk::start(named(NAMED), world);
+        assert_eq!(walk.places()[..4], [NAMED, PATH_FORM, ROOT_FORM, OAUTH_FORM]);
+    }
+}
+
+#[test]
+fn at_the_root_the_origin_is_the_resource_and_is_sent_as_it_stands() {
+    let world =
+        World::usual().with(PATH_FORM, page(404)).with(ROOT_FORM, resource_of(ORIGIN, &[ISSUER]));
+    let walk = Walk::start(plan(), world);
+    assert_eq!(walk.link()["resource"], ORIGIN, "no slash is added");
+}
+
+#[test]
+fn a_server_without_a_path_has_one_location() {
+    let server = ServerUrl::parse("https://mcp.test/").expect("a server URL");
+    let world = World::default().with(ROOT_FORM, page(404));
+    let walk = Walk::start(Plan { server, ..plan() }, world);
+    assert_eq!(walk.count(ROOT_FORM), 1, "both forms are the same request");
+}
+
+#[test]
+fn what_cannot_be_told_ends_the_search() {
+    for answer in [page(429), page(500), page(503), silence()] {
+        let world =
+            World::usual().with(PATH_FORM, answer).with(ROOT_FORM, resource_of(ORIGIN, &[ISSUER]));
+        let walk = Walk::start(plan(), world);
+        assert!(
+            matches!(
+                walk.error(),
+                SignInError::OutOfOrder { .. } | SignInError::Unreachable { .. }
+            ),
+            "{walk:?}"
+        );
+        assert_eq!(walk.places(), [PATH_FORM], "it must not slide into another way of sign-in");
+    }
+}
+
+#[test]
+fn metadata_of_another_resource_is_refused_and_nothing_more_is_asked() {
+    for other in
+        ["https://evil.test/public/mcp", "https://mcp.test/pub", "https://mcp.test/public/mcp2"]
+    {
+        for url in [NAMED, PATH_FORM] {
+            let world = World::usual().with(url, resource_of(other, &[ISSUER]));
+            let walk = Walk::start(if url == NAMED { named(url) } else { plan() }, world);
+            let SignInError::Metadata { url: place, cause } = walk.error() else {
+                panic!("{other} must not stand for the server: {walk:?}");
+            };
+            assert_eq!(
+                (place.as_str(), cause),
+                (url, &BadMetadata::OtherResource { found: other.into() })
+            );
+            assert_eq!(walk.places(), [url], "not another location, and no authorization server");
+            assert!(walk.visits.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_resource_that_covers_the_server_is_used_byte_for_byte_and_logged() {
+    for covering in [ORIGIN, "https://mcp.test/", "https://mcp.test/public"] {
+        let world = World::usual().with(PATH_FORM, resource_of(covering, &[ISSUER]));
+        let walk = Walk::start(plan(), world);
+        assert_eq!(walk.link()["resource"], covering, "it is compared as a string at the server");
+        let is_logged = walk.trace.iter().any(|line| {
+            line.reason.as_deref().is_some_and(|r| r.contains("without being its exact name"))
+        });
+        assert!(is_logged, "a prefix is a departure from RFC 9728 and is to be seen");
+    }
+}
+
+#[test]
+fn a_location_that_cannot_be_fetched_safely_is_not_asked() {
+    for unusable in ["http://mcp.test/metadata", "file:///etc/passwd", "https://u:p@mcp.test/m"] {
+        let walk = Walk::start(named(unusable), World::usual());
+        assert_eq!(walk.places()[0], PATH_FORM, "{unusable}");
+    }
+}
+
+#[test]
+fn json_that_is_no_object_is_no_metadata() {
+    let world = World::usual()
+        .with(PATH_FORM, typed(200, "application/json", "[]"))
+        .with(ROOT_FORM, resource_of(ORIGIN, &[ISSUER]));
+    let walk = Walk::start(plan(), world);
+    assert_eq!(walk.places()[..3], [PATH_FORM, ROOT_FORM, OAUTH_FORM]);
+}

@@ -1,0 +1,225 @@
+//! What the broker begins: asking the vault, asking a server, a sign-in, a refresh. Each runs as a
+//! task and comes back as a report.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use http::HeaderMap;
+use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri};
+use keyfob_auth::flow::{self, Next, OwnClient, Plan, SignIn, SignInError};
+use keyfob_auth::grant::{Grant, decode_registration};
+use keyfob_auth::registration::Registration;
+use keyfob_auth::{Secret, ServerUrl};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::controller::{Controller, entry};
+use super::report::{Probe, Report, ServerReport};
+use super::sign_in::Task;
+use super::slot::{Slot, UnderWay};
+use super::{refresh, vault_problem};
+use crate::browser::Browser;
+use crate::clock;
+use crate::fetch::Fetch;
+use crate::problem::Problem;
+use crate::reach::Reach;
+use crate::server::{Event, State};
+use crate::vault::{EntryId, EntryKind, Vault};
+
+/// What is in the vault of one server.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) grant: Option<Box<Grant>>,
+    pub(super) secret: Option<Secret>,
+    pub(super) headers: Vec<(String, Secret)>,
+}
+
+impl Controller {
+    /// Asks the vault for what it holds of a server.
+    pub(super) fn load(&mut self, id: &str) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.is_loading = true;
+        slot.publish();
+        let (vault, reports, id) = (self.vault.clone(), self.reports.clone(), id.to_owned());
+        let has_headers = !slot.config.headers.is_empty();
+        let has_secret = slot.config.client_id.is_some();
+        tokio::spawn(async move {
+            let loaded = load(&vault, &id, has_secret, has_headers).await;
+            let _ = reports.send(Report { server: id, report: ServerReport::Loaded(loaded) });
+        });
+    }
+
+    /// Asks a server whether it wants a sign-in: the first step of one, and no more.
+    pub(super) fn probe(&mut self, id: &str) {
+        let Some(slot) = self.slots.get(id).filter(|_| self.probes) else { return };
+        let Some(plan) = self.plan(slot) else { return };
+        let (fetch, reports, id) = (self.fetch.clone(), self.reports.clone(), id.to_owned());
+        let name = slot.config.name.clone();
+        tokio::spawn(async move {
+            let probe = probe(plan, &fetch, &name).await;
+            let _ = reports.send(Report { server: id, report: ServerReport::Probed(probe) });
+        });
+    }
+
+    /// What a sign-in to this server is given.
+    fn plan(&self, slot: &Slot) -> Option<Plan> {
+        let facts = self.remembered.facts.servers.get(&slot.config.id);
+        let document = self.document.as_ref().map(ClientDocumentUrl::as_str);
+        let own_headers: HeaderMap =
+            slot.seat.headers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_step_up = matches!(slot.state, State::NeedsScope(_));
+        Some(Plan {
+            server: ServerUrl::parse(&slot.config.url).ok()?,
+            challenge: slot.challenge.clone(),
+            headers: own_headers,
+            issuer: slot.config.issuer.clone().or_else(|| self.defaults.issuer.clone()),
+            own_client: self.own_client(slot),
+            scopes: match slot.config.scopes.as_slice() {
+                [] => self.defaults.scopes.clone(),
+                scopes => scopes.to_vec(),
+            },
+            had_scopes: if is_step_up { slot.had_scopes() } else { Vec::new() },
+            document: self.document.clone(),
+            redirect_uri: redirect_uri(self.gateway.port),
+            refusals: self.remembered.facts.refusals.clone(),
+            accepted_by: self
+                .remembered
+                .facts
+                .accepted
+                .iter()
+                .filter(|(_, url)| Some(url.as_str()) == document)
+                .map(|(issuer, _)| issuer.clone())
+                .collect(),
+            registrations: Vec::new(),
+            without_resource_at: facts.map(|f| f.without_resource_at.clone()).unwrap_or_default(),
+            allow_guessed_endpoints: slot.config.allow_guessed_endpoints
+                || self.defaults.allow_guessed_endpoints,
+            allow_unadvertised_pkce: slot.config.allow_unadvertised_pkce,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+
+    fn own_client(&self, slot: &Slot) -> Option<OwnClient> {
+        let (client_id, secret) = match &slot.config.client_id {
+            Some(client_id) => (client_id, &slot.own_secret),
+            None => (self.defaults.client_id.as_ref()?, &self.defaults.client_secret),
+        };
+        Some(OwnClient { client_id: client_id.clone(), secret: secret.clone() })
+    }
+
+    /// Begins a sign-in, unless one is under way.
+    pub(super) fn begin_sign_in(&mut self, id: &str, browser: Option<Browser>, window: Duration) {
+        let Some(slot) = self.slots.get(id).filter(|slot| slot.sign_in.is_none()) else { return };
+        let (Some(mut plan), Ok(entry)) = (self.plan(slot), entry(EntryKind::Grant, id)) else {
+            return;
+        };
+        let browser =
+            browser.or_else(|| slot.browser.clone()).unwrap_or_else(|| self.browser.clone());
+        let (wishes, wished) = mpsc::unbounded_channel();
+        let registrations = self.remembered.facts.registrations.clone();
+        let vault = self.vault.clone();
+        let mut task = Task {
+            server: id.to_owned(),
+            name: slot.config.name.clone(),
+            plan: plan.clone(),
+            deadline: Instant::now() + window,
+            browser,
+            origin: self.gateway.origin(),
+            fetch: self.fetch.clone(),
+            ca_file: self.ca_file.clone(),
+            callbacks: self.gateway.callbacks.clone(),
+            vault: vault.clone(),
+            entry,
+            reports: self.reports.clone(),
+            wishes: wished,
+        };
+        tokio::spawn(async move {
+            plan.registrations = load_registrations(&vault, &registrations).await;
+            task.plan = plan;
+            task.run().await;
+        });
+        self.remembered.server(id).trace.clear();
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.sign_in =
+                Some(UnderWay { wishes, watchers: Vec::new(), ends: Vec::new(), told: Vec::new() });
+        }
+        self.step(id, Event::SignInBegan);
+    }
+
+    /// Begins a refresh, unless one is in flight.
+    pub(super) fn begin_refresh(&mut self, id: &str) {
+        let Some(slot) = self.slots.get(id) else { return };
+        if matches!(slot.state, State::Refreshing(_)) {
+            return;
+        }
+        let (Some(grant), Ok(entry)) = (slot.grant.clone(), entry(EntryKind::Grant, id)) else {
+            return;
+        };
+        let work = refresh::refresh(
+            grant,
+            slot.seat.upstream.url().clone(),
+            self.fetch.clone(),
+            self.vault.clone(),
+            entry,
+        );
+        let (reports, server) = (self.reports.clone(), id.to_owned());
+        tokio::spawn(async move {
+            let report = ServerReport::RefreshEnded(work.await);
+            let _ = reports.send(Report { server, report });
+        });
+        self.step(id, Event::RefreshBegan);
+    }
+}
+
+async fn load(
+    vault: &Vault,
+    id: &str,
+    has_secret: bool,
+    has_headers: bool,
+) -> Result<Kept, Problem> {
+    let get =
+        async |kind| vault.get(&entry(kind, id)?).await.map_err(|error| vault_problem(&error));
+    let grant = get(EntryKind::Grant).await?;
+    let secret = if has_secret { get(EntryKind::ClientSecret).await? } else { None };
+    let headers = if has_headers { get(EntryKind::Headers).await? } else { None };
+    let grant = grant.and_then(|text| Grant::decode(&text).ok()).map(Box::new);
+    let headers = headers
+        .and_then(|text| serde_json::from_str::<Vec<(String, String)>>(text.expose()).ok())
+        .unwrap_or_default();
+    let headers = headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+    Ok(Kept { grant, secret, headers })
+}
+
+async fn load_registrations(vault: &Vault, ids: &[String]) -> Vec<Registration> {
+    let mut found = Vec::new();
+    for id in ids {
+        let Ok(entry) = EntryId::new(EntryKind::Registration, id.clone()) else { continue };
+        match vault.get(&entry).await {
+            Ok(Some(text)) => found.extend(decode_registration(&text).ok()),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(%error, "a registration could not be read");
+                break;
+            }
+        }
+    }
+    found
+}
+
+async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
+    let Ok(entropy) = clock::entropy() else { return Probe::Unreachable };
+    let reach = Reach::of_url(plan.server.url()).await;
+    let redirect_uri = plan.redirect_uri.clone();
+    let (mut flow, next) = SignIn::start(plan, clock::now(), &entropy);
+    let Next::Fetch(request) = next else { return Probe::Unreachable };
+    let answer = fetch.send(request, reach).await;
+    match flow.step(flow::Event::Answer(answer), clock::now(), &entropy) {
+        Next::Over(flow::Outcome::Open) => Probe::Open,
+        Next::Over(flow::Outcome::Failed(error)) => match error {
+            SignInError::Unreachable { .. } | SignInError::OutOfOrder { .. } => Probe::Unreachable,
+            error => Probe::Unusable(Problem::from_sign_in(&error, name, &redirect_uri)),
+        },
+        Next::Over(flow::Outcome::SignedIn(_)) | Next::Browse(_) | Next::Wait => Probe::Unreachable,
+        Next::Fetch(_) => Probe::Challenged,
+    }
+}
