@@ -78,4 +78,5 @@ for ((round = 0; round < rounds; round++)); do
   done
 done
 
-jq -rs -f "$here/table.jq" "$work/results"
+jq -rs -f "$here/table.jq" "$work/results" | tee "$work/table"
+[ "$(tail -1 "$work/table")" = "within budget" ]

@@ -165,6 +165,56 @@ async fn a_deadline_ends_the_command_and_its_children() {
     assert!(!alive, "a child of the command lives on");
 }
 
+#[tokio::test]
+async fn a_signal_ends_the_command_and_is_the_status() {
+    let scene = quiet().await;
+    let url = scene.mcp.url();
+    for (signal, status) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+        let script = format!("kill -{signal} $PPID; sleep 20");
+        let command = ["exec", "--ephemeral", &url, "--", "sh", "-c", &script, "sh", "{url}"];
+        let output = scene.keyfob.run(&command).await.expect_code(status);
+        assert!(output.took < Duration::from_secs(10), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_no_browser_got_is_told_beside_the_output() {
+    let scene = quiet().await;
+    let url = scene.mcp.url();
+    let ca_file = scene.documents.ca_file().display().to_string();
+    let options =
+        ["exec", "--ephemeral", "--browser", "none", "--deadline", "4", "--ca-file", &ca_file];
+    let client = client();
+    let command = [&url, "--", &client, "{url}", "echo", r#"{"text":"x"}"#];
+    let output = scene.keyfob.run(&[&options[..], &command[..]].concat()).await.expect_code(6);
+    assert!(output.stderr.contains("Open this link in a browser: http"), "{output}");
+    assert_eq!(output.stdout, "");
+}
+
+#[tokio::test]
+async fn a_server_that_came_on_the_list_is_told_once() {
+    let scene = Scene::start().await;
+    let url = scene.mcp.url();
+    let command = ["exec", &url, "--", "echo", "{url}"];
+    let first = scene.keyfob.run(&command).await.ok();
+    assert!(first.stderr.contains("keyfob remove"), "{first}");
+    assert_eq!(first.stderr.lines().count(), 1, "{first}");
+    let second = scene.keyfob.run(&command).await.ok();
+    assert_eq!(second.stderr, "");
+}
+
+#[tokio::test]
+async fn a_link_is_told_over_a_running_broker_as_well() {
+    let scene = Scene::start().await;
+    scene.add("s", &[]).await.ok();
+    let url = scene.mcp.url();
+    let client = client();
+    let options = ["exec", "--browser", "none", "--deadline", "4"];
+    let command = [&url, "--", &client, "{url}", "echo", r#"{"text":"x"}"#];
+    let output = scene.keyfob.run(&[&options[..], &command[..]].concat()).await.expect_code(6);
+    assert!(output.stderr.contains("Open this link in a browser: http"), "{output}");
+}
+
 fn running(argument: &str) -> bool {
     let Ok(processes) = std::fs::read_dir("/proc") else { return false };
     processes.flatten().any(|p| {

@@ -216,3 +216,114 @@ async fn a_name_is_made_up_where_none_is_given() {
     assert_eq!(names.len(), 2, "two accounts on one URL are two servers");
     assert_ne!(names[0], names[1]);
 }
+
+/// Runs a script in which `$KEYFOB` is the product.
+fn sh(keyfob: &Keyfob, script: &str) -> std::process::Output {
+    std::process::Command::new("sh")
+        .args(["-c", script])
+        .env_clear()
+        .envs(keyfob.environment())
+        .env("KEYFOB", keyfob_tests::world::keyfob_binary())
+        .output()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn many_commands_at_once_take_turns() {
+    let keyfob = Keyfob::new(Store::Memory);
+    let commands: Vec<_> = (0..30)
+        .map(|_| keyfob.start(&["list", "--json"], keyfob_tests::world::Stdin::Empty))
+        .collect();
+    for command in commands {
+        assert_eq!(command.finish(keyfob_tests::world::PATIENCE).await.ok().json(), json!([]));
+    }
+}
+
+#[tokio::test]
+async fn nobody_needs_to_read_on() {
+    let keyfob = Keyfob::new(Store::Memory);
+    // The pipe is closed before anything is written into it.
+    let piped = |command: &str| {
+        format!("{{ sleep 0.2; \"$KEYFOB\" {command}; echo \"status $?\" >&2; }} | true")
+    };
+    for command in ["list", "list --json", "doctor --json", "--help"] {
+        let output = sh(&keyfob, &piped(command));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{command}: {said}");
+        // What doctor finds is another matter.
+        let is_fine = said == "status 0\n" || command.starts_with("doctor");
+        assert!(is_fine, "{command}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn output_that_is_lost_is_no_success() {
+    let keyfob = Keyfob::new(Store::Memory);
+    let output = sh(&keyfob, "\"$KEYFOB\" list >/dev/full");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!output.stderr.is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_told_as_it_was_asked_for() {
+    let keyfob = Keyfob::new(Store::Memory);
+    for command in [
+        vec!["list", "--json", "--no-such-option"],
+        vec!["status", "--json"],
+        vec!["call", "--json", "s"],
+        vec!["serve", "--json", "--store", "paper"],
+        vec!["clients", "add", "--json", "cursor"],
+    ] {
+        let output = keyfob.run(&command).await.expect_code(2);
+        let problem = output.problem();
+        assert_eq!(problem["code"], "usage", "{output}");
+        assert_eq!(output.stderr.lines().count(), 1, "{output}");
+        let message = problem["message"].as_str().unwrap();
+        assert!(message.len() > 10 && !message.starts_with("error"), "{message}");
+    }
+    let plain = keyfob.run(&["list", "--no-such-option"]).await.expect_code(2);
+    assert!(plain.stderr.contains("Usage:") && !plain.stderr.contains('{'), "{plain}");
+    // What comes after -- is not ours.
+    let command = ["exec", "--no-such-option", "http://127.0.0.1:1/", "--", "echo", "--json"];
+    let foreign = keyfob.run(&command).await.expect_code(2);
+    assert!(foreign.stderr.contains("Usage:"), "{foreign}");
+}
+
+#[tokio::test]
+async fn clients_without_keys() {
+    let keyfob = Keyfob::new(Store::Memory);
+    let listed = keyfob.run(&["clients", "list"]).await.ok();
+    assert_eq!(listed.stdout, "No client has a key yet.\n");
+    keyfob.run(&["add", "--name", "s", "http://127.0.0.1:1/mcp"]).await.ok();
+    let added = keyfob.run(&["clients", "add", "cursor", "s"]).await.ok();
+    assert!(added.stdout.contains("keyfob serve"), "{added}");
+}
+
+#[tokio::test]
+async fn doctor_writes_nothing_and_sees_settings_that_slipped() {
+    let keyfob = Keyfob::new(Store::Memory);
+    let file = keyfob.home().join("config/config.toml");
+    let before = keyfob_tests::world::files_below(&keyfob.home());
+    keyfob.run(&["doctor"]).await;
+    assert_eq!(keyfob_tests::world::files_below(&keyfob.home()), before);
+    keyfob.run(&["add", "--name", "s", "http://127.0.0.1:1/mcp"]).await.ok();
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    assert!(keyfob.run(&["doctor"]).await.stdout.contains("1 server\n"));
+    text.push_str("client_metadata_url = \"https://app.example/client.json\"\n");
+    std::fs::write(&file, text).unwrap();
+    let doctor = keyfob.run(&["doctor", "--json"]).await.expect_code(1).json();
+    let is_it = |line: &&Value| line["what"] == "settings" && line["ok"] == false;
+    let line = doctor.as_array().unwrap().iter().find(is_it).unwrap();
+    let said = line["text"].as_str().unwrap();
+    assert!(said.contains("client_metadata_url") && said.contains("[[servers]]"), "{said}");
+}
+
+#[tokio::test]
+async fn a_document_that_there_is_not() {
+    let keyfob = Keyfob::new(Store::Memory);
+    let output = keyfob.run(&["identity", "check", "--json"]).await.expect_code(1);
+    assert_eq!(output.problem()["code"], "no-client-document");
+    keyfob.configure(&[("client_metadata_url", "https://127.0.0.1:1/client.json")]);
+    let output = keyfob.run(&["identity", "check", "--json"]).await.expect_code(3);
+    assert_eq!(output.problem()["code"], "unreachable");
+}

@@ -3,9 +3,8 @@
 use keyfob_core::control::client;
 use keyfob_core::control::protocol::Request;
 use keyfob_core::problem::Problem;
-use keyfob_core::remembered::Remembered;
-use keyfob_core::vault::{Lasts, ProfileId, Vault};
-use keyfob_core::{broker, config, gateway};
+use keyfob_core::vault::{Lasts, ProfileId, Vault, VaultError};
+use keyfob_core::{broker, clock, config, gateway};
 use serde_json::{Value, json};
 
 use crate::identity::{self, Found};
@@ -25,8 +24,15 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
     let config = config::Config::load(&paths.config_file());
     match &config {
         Ok(config) => {
-            let count = config.servers.len();
-            add("settings", true, format!("{}, {count} servers", config.file().display()));
+            let file = config.file().display();
+            let count = match config.servers.len() {
+                1 => "1 server".to_owned(),
+                count => format!("{count} servers"),
+            };
+            add("settings", true, format!("{file}, {count}"));
+            for key in config.unknown_keys() {
+                add("settings", false, unknown(&key));
+            }
         }
         Err(problem) => add("settings", false, problem.to_string()),
     }
@@ -54,19 +60,21 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
         }
     }
     let in_memory = |told: &Value| told.get("keeps_in_memory") == Some(&Value::Bool(true));
-    if running.as_ref().is_some_and(in_memory) {
+    let keeps_in_memory = running.as_ref().is_some_and(in_memory);
+    if keeps_in_memory {
         add("grants", true, "kept in memory until the running Keyfob ends".to_owned());
     }
-    let profile = Remembered::load(&paths.state)?.facts.profile;
-    let vault = Vault::keychain(ProfileId::new(profile).map_err(Problem::internal)?);
-    match vault.check().await {
+    match test_keychain().await? {
         Ok(Lasts::UntilLogout) => {
             add("keychain", false, "works, but forgets everything when you log out".to_owned());
         }
         Ok(Lasts::UntilDeleted | Lasts::UntilExit) => {
             add("keychain", true, "writes, reads and deletes".to_owned());
         }
-        Err(error) => add("keychain", false, broker::vault_problem(&error).to_string()),
+        Err(error) => {
+            // A Keyfob that keeps grants in memory does without.
+            add("keychain", keeps_in_memory, broker::vault_problem(&error).to_string());
+        }
     }
     match identity::look().await {
         Ok(Found::Good(url)) => add("client document", true, url),
@@ -88,4 +96,23 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
         }
     }
     Ok(u8::from(!is_well))
+}
+
+/// Tests the keychain under a profile of its own: the one of this home may not have been made yet,
+/// and who only looks must not make it.
+async fn test_keychain() -> Result<Result<Lasts, VaultError>, Problem> {
+    let profile = clock::random_hex(8).map_err(Problem::internal)?;
+    let vault = Vault::keychain(ProfileId::new(profile).map_err(Problem::internal)?);
+    Ok(vault.check().await)
+}
+
+/// A key that means nothing where it stands. In a TOML file everything below a `[[servers]]`
+/// belongs to that server, whatever it was meant for.
+fn unknown(key: &str) -> String {
+    match key.strip_prefix("servers.") {
+        Some(key) => format!(
+            "{key} means nothing in [[servers]]. If it is a setting, put it above the first [[servers]]."
+        ),
+        None => format!("{key} is no setting. Check its spelling."),
+    }
 }

@@ -1,23 +1,34 @@
 //! `keyfob exec`: a command with a server's local address, signed in on demand.
 
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use keyfob_auth::Secret;
-use keyfob_core::broker::{self, Store};
-use keyfob_core::browser::Browser;
+use keyfob_core::broker::{self, Options, Store};
 use keyfob_core::control::client;
-use keyfob_core::control::protocol::{NewServer, Request};
+use keyfob_core::control::protocol::{Hello, NewServer, Reply, Request, VERSION};
 use keyfob_core::problem::{Code, Problem};
+use keyfob_core::view::Progress;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Exec, Running};
+use crate::link::{self, Lines, Turns};
+use crate::serve::{Signals, Told};
 use crate::{say, serve};
 
 /// What stands for the address in the command.
 const PLACE: &str = "{url}";
+
+/// How long a command that has to end may take to do so by itself.
+const GENTLY: Duration = Duration::from_millis(500);
+
+/// How long the broker may take to say how the last sign-in went.
+const LAST_WORD: Duration = Duration::from_secs(5);
 
 pub(crate) async fn exec(arguments: Exec) -> Result<u8, Problem> {
     if !arguments.command.iter().any(|word| word.to_string_lossy().contains(PLACE)) {
@@ -28,39 +39,120 @@ pub(crate) async fn exec(arguments: Exec) -> Result<u8, Problem> {
     options.probes = false;
     let deadline = serve::deadline(&arguments.running);
     let server = new_server(&arguments.running, &arguments.url)?;
-    if !arguments.running.ephemeral
-        && let Some(paths) = &options.paths
-        && let Some(mut running) = client::connect(paths).await
-    {
-        let browser = options.browser.clone();
-        let told = running.ask(Request::Session { server, browser }, |_| {}).await?;
-        let text =
-            |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (url, key) = (Secret::new(text("url")), Secret::new(text("key")));
-        let ended = run(&arguments.command, &url, &key, deadline).await?;
-        let failure = running.ask(Request::Ping, |_| {}).await.ok();
-        let failure = failure.and_then(|value| serde_json::from_value(value).ok()).flatten();
-        return finish(ended, failure, deadline);
-    }
     if options.store == Store::Memory {
         // What is not kept needs no list either.
         options.paths = None;
     }
-    let browser: Option<Browser> = options.browser.clone();
-    let running = broker::Running::start(options).await?;
-    let session = running.handle.open_session(server, browser).await?;
-    let url = format!("{}/k/{}/{}", session.origin, session.key.expose(), session.server);
-    let ended = run(&arguments.command, &Secret::new(url), &session.key, deadline).await;
+    let mut turns = Turns::begin();
+    loop {
+        if let Some(paths) = &options.paths
+            && let Some(running) = client::connect(paths).await
+        {
+            let browser = options.browser.clone();
+            let request = Request::Session { server: server.clone(), browser };
+            if let Some((told, lines)) = link::hand_over(running, request).await {
+                return at_running(&told?, lines, &arguments.command, deadline).await;
+            }
+        }
+        match broker::Running::start(options.clone()).await {
+            Ok(running) => {
+                return at_own(running, options, server, &arguments.command, deadline).await;
+            }
+            // It is just starting or just ending, or belongs to a command like this one.
+            Err(problem) if problem.code == Code::AlreadyRunning => {
+                if !turns.wait().await {
+                    return Err(problem);
+                }
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+/// Runs the command at the broker that runs, which keeps the session for as long as the connection
+/// lasts.
+async fn at_running(
+    told: &Value,
+    (mut lines, mut write): Lines,
+    command: &[OsString],
+    deadline: Option<Duration>,
+) -> Result<u8, Problem> {
+    let text = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (url, key) = (Secret::new(text("url")), Secret::new(text("key")));
+    if told.get("is_new") == Some(&Value::Bool(true)) {
+        tell_new(text("name"));
+    }
+    let (answer, answered) = oneshot::channel();
+    let reading = tokio::spawn(async move {
+        while let Some(reply) = link::next(&mut lines).await {
+            match reply {
+                Reply::Progress(progress) => show_link(progress),
+                Reply::Done(value) => {
+                    let _ = answer.send(value);
+                    return;
+                }
+                Reply::Problem(_) => return,
+            }
+        }
+    });
+    let ended = run(command, &url, &key, deadline).await?;
+    // Whatever is asked now is answered with how the last sign-in failed.
+    let asked = serde_json::to_string(&Hello { keyfob: VERSION, request: Request::Ping });
+    let asked = asked.map_err(Problem::internal)? + "\n";
+    let failure = match write.write_all(asked.as_bytes()).await {
+        Ok(()) => tokio::time::timeout(LAST_WORD, answered).await.ok().and_then(Result::ok),
+        Err(_) => None,
+    };
+    reading.abort();
+    let failure = failure.and_then(|value| serde_json::from_value(value).ok()).flatten();
+    finish(ended, failure, deadline)
+}
+
+/// Runs the command with a broker for it alone.
+async fn at_own(
+    running: broker::Running,
+    options: Options,
+    server: NewServer,
+    command: &[OsString],
+    deadline: Option<Duration>,
+) -> Result<u8, Problem> {
+    let (progress, mut steps) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(step) = steps.recv().await {
+            show_link(step);
+        }
+    });
+    let opened = running.handle.open_session(server, options.browser, progress).await;
+    let session = match opened {
+        Ok(session) => session,
+        Err(problem) => {
+            running.stop().await;
+            return Err(problem);
+        }
+    };
     let name = session.server.clone();
-    let failure = running
-        .handle
-        .ask(|answer| broker::command::Command::LastFailure { name, answer })
-        .await
-        .ok()
-        .flatten();
+    if session.is_new_server && options.paths.is_some() {
+        tell_new(&name);
+    }
+    let url = format!("{}/k/{}/{name}", session.origin, session.key.expose());
+    let ended = run(command, &Secret::new(url), &session.key, deadline).await;
+    let asked = running.handle.ask(|answer| broker::command::Command::LastFailure { name, answer });
+    let failure = asked.await.ok().flatten();
     running.handle.close_session(&session).await;
     running.stop().await;
     finish(ended?, failure, deadline)
+}
+
+/// A list that has grown without having been asked to should not surprise anyone later.
+fn tell_new(name: &str) {
+    say::aside(format_args!("{name} is on your list now; keyfob remove {name} takes it off."));
+}
+
+/// The person has to open what no browser was sent to. It goes beside the command's output.
+fn show_link(progress: Progress) {
+    if let Progress::Link { link, is_opened: false, .. } = progress {
+        say::aside(format_args!("Open this link in a browser: {link}"));
+    }
 }
 
 fn new_server(running: &Running, url: &str) -> Result<NewServer, Problem> {
@@ -80,7 +172,7 @@ fn new_server(running: &Running, url: &str) -> Result<NewServer, Problem> {
 enum Ended {
     Exited(ExitStatus),
     OutOfTime,
-    Told,
+    Told(Told),
 }
 
 async fn run(
@@ -93,8 +185,13 @@ async fn run(
     let program = words.next().unwrap_or_default();
     let mut prepared = Command::new(&program);
     prepared.args(words).env("KEYFOB_URL", url.expose()).env("KEYFOB_KEY", key.expose());
+    // At a terminal, a group of its own would be in the background, where it may not read.
+    let shares_group = std::io::stdin().is_terminal();
     #[cfg(unix)]
-    prepared.process_group(0);
+    if !shares_group {
+        prepared.process_group(0);
+    }
+    let mut signals = Signals::listen()?;
     let mut child = prepared.spawn().map_err(|error| {
         Problem::new(Code::Usage)
             .with("cause", format_args!("{} cannot be run: {error}", program.display()))
@@ -102,12 +199,23 @@ async fn run(
     let ended = tokio::select! {
         status = child.wait() => Ended::Exited(status.map_err(Problem::internal)?),
         () = serve::after(deadline) => Ended::OutOfTime,
-        () = serve::told_to_end() => Ended::Told,
+        told = told_to_end(&mut signals, shares_group) => Ended::Told(told),
     };
     if !matches!(ended, Ended::Exited(_)) {
-        end_group(&mut child).await;
+        end(&mut child, shares_group).await;
     }
     Ok(ended)
+}
+
+/// Waits until this process is told to end.
+async fn told_to_end(signals: &mut Signals, shares_group: bool) -> Told {
+    loop {
+        match signals.told().await {
+            // Ctrl-C reached the command, too; what it makes of it is its own affair.
+            Told::Interrupt if shares_group => {}
+            told => return told,
+        }
+    }
 }
 
 /// The local address in place of each `{url}`. It holds a client key, which opens this server on
@@ -119,16 +227,20 @@ fn fill(word: &OsStr, url: &str) -> OsString {
     }
 }
 
-/// Ends the command with all its children: gently, then for good.
-async fn end_group(child: &mut Child) {
+/// Ends the command: gently, then for good; with all its children where the group is its own.
+async fn end(child: &mut Child, shares_group: bool) {
     #[cfg(unix)]
     {
-        use rustix::process::{Pid, Signal, kill_process_group};
+        use rustix::process::{Pid, Signal, kill_process, kill_process_group};
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(group) = id {
-            let _ = kill_process_group(group, Signal::TERM);
-            let _ = tokio::time::timeout(Duration::from_millis(500), child.wait()).await;
-            let _ = kill_process_group(group, Signal::KILL);
+        if let Some(id) = id {
+            let send = if shares_group { kill_process } else { kill_process_group };
+            let _ = send(id, Signal::TERM);
+            let has_ended = tokio::time::timeout(GENTLY, child.wait()).await.is_ok();
+            // A process that has been waited for may have left its number to another.
+            if !(shares_group && has_ended) {
+                let _ = send(id, Signal::KILL);
+            }
         }
     }
     let _ = child.kill().await;
@@ -145,7 +257,7 @@ fn finish(
             let seconds = deadline.unwrap_or_default().as_secs();
             Err(Problem::new(Code::Deadline).with("seconds", seconds))
         }
-        Ended::Told => Ok(130),
+        Ended::Told(told) => Ok(told.status()),
         Ended::Exited(status) => {
             let status = status_of(status);
             let Some(failure) = failure else { return Ok(status) };

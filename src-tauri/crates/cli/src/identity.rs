@@ -1,7 +1,7 @@
 //! `keyfob identity`: our own client document.
 
 use keyfob_auth::client_document::{self, ClientDocumentUrl, LARGEST};
-use keyfob_auth::wire::Request;
+use keyfob_auth::wire::{NoAnswer, Request};
 use keyfob_core::broker;
 use keyfob_core::config::Config;
 use keyfob_core::fetch::Fetch;
@@ -35,12 +35,8 @@ pub(crate) async fn check(as_json: bool) -> Result<u8, Problem> {
             }
             Ok(0)
         }
-        Found::None => Err(Problem::new(Code::ConfigInvalid)
-            .with("file", link::paths()?.config_file().display())
-            .with(
-                "cause",
-                "this build has no client document, and client_metadata_url names none",
-            )),
+        Found::None => Err(Problem::new(Code::NoClientDocument)
+            .with("file", link::paths()?.config_file().display())),
         Found::Bad { url, cause } => {
             Err(Problem::new(Code::ClientDocument).with("url", url).with("cause", cause))
         }
@@ -56,6 +52,16 @@ pub(crate) async fn look() -> Result<Found, Problem> {
     let bad = |cause: String| Found::Bad { url: url.as_str().to_owned(), cause };
     let answer = match fetch.send(asked, Reach::Loopback).await {
         Ok(answer) => answer,
+        Err(NoAnswer::Untrusted(cause)) => {
+            return Err(Problem::new(Code::TlsUntrusted)
+                .with("target", url.as_str())
+                .with("cause", cause));
+        }
+        Err(NoAnswer::Unreachable(cause)) => {
+            return Err(Problem::new(Code::Unreachable)
+                .with("target", url.as_str())
+                .with("cause", cause));
+        }
         Err(cause) => return Ok(bad(cause.to_string())),
     };
     let kind = answer.media_type().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The `keyfob` command: complete without the desktop app.
 
 mod arguments;
+mod connect;
 mod doctor;
 mod exec;
 mod identity;
@@ -15,22 +16,24 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use keyfob_auth::Secret;
-use keyfob_core::browser::Browser;
 use keyfob_core::control::protocol::{NewServer, Request};
 use keyfob_core::problem::{Code, Problem};
 use keyfob_core::server::Kind;
-use keyfob_core::view::{ClientView, Progress, ServerView};
+use keyfob_core::view::{ClientView, ServerView};
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use self::arguments::{Add, Arguments, Call, Clients, Command, Connect, Identity};
+use self::arguments::{Add, Arguments, Call, Clients, Command, Identity};
 use self::link::Link;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return ExitCode::from(misused(&error)),
+    };
     let (as_json, log) = match &arguments.command {
         Command::List(shown) | Command::Doctor(shown) => (shown.json, None),
         Command::Status(named) | Command::Trace(named) | Command::Tools(named) => {
@@ -55,12 +58,30 @@ fn main() -> ExitCode {
         ended
     });
     match ended {
+        Ok(0) if say::is_lost() => ExitCode::FAILURE,
         Ok(status) => ExitCode::from(status),
         Err(problem) => {
             say::problem(&problem, as_json);
             ExitCode::from(say::status(&problem))
         }
     }
+}
+
+/// Tells how a command line is wrong, or what was asked about them; gives the status.
+fn misused(error: &clap::Error) -> u8 {
+    // What comes after `--` belongs to another program.
+    let mut words = std::env::args_os().skip(1).take_while(|word| word != "--");
+    if error.use_stderr() && words.any(|word| word == "--json") {
+        let said = error.render().to_string();
+        let first = said.split("\n\n").next().unwrap_or_default();
+        let words = first.split_whitespace().collect::<Vec<_>>().join(" ");
+        let cause = words.trim_start_matches("error: ").trim_end_matches('.');
+        say::problem(&Problem::new(Code::Usage).with("cause", cause), true);
+    } else {
+        // Who reads no further wants no more.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(2)
 }
 
 fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
@@ -89,7 +110,7 @@ fn directive(target: &str, level: LevelFilter) -> tracing_subscriber::filter::Di
 async fn run(command: Command) -> Result<u8, Problem> {
     match command {
         Command::Add(add) => self::add(add).await,
-        Command::Connect(connect) => self::connect(connect).await,
+        Command::Connect(connect) => connect::connect(connect).await,
         Command::List(shown) => {
             let told = ask(Request::List).await?;
             if shown.json {
@@ -162,7 +183,7 @@ async fn ask_lasting(request: Request) -> Result<Value, Problem> {
     ask_at(Link::open_lasting().await?, request).await
 }
 
-async fn ask_at(link: Link, request: Request) -> Result<Value, Problem> {
+async fn ask_at(mut link: Link, request: Request) -> Result<Value, Problem> {
     let told = link.ask(request).await;
     link.close().await;
     told
@@ -210,35 +231,6 @@ async fn add(add: Add) -> Result<u8, Problem> {
     Ok(0)
 }
 
-async fn connect(connect: Connect) -> Result<u8, Problem> {
-    let browser = match connect.browser.as_deref().map(Browser::parse).transpose()? {
-        Some(Browser::Follow) => return Err(keyfob_core::broker::no_follow()),
-        browser => browser,
-    };
-    let shows_link = browser == Some(Browser::None);
-    let link = Link::open(true).await?;
-    let request = Request::Connect { name: connect.name, browser, deadline: connect.deadline };
-    let told = link.ask_watching(request, |progress| match progress {
-        Progress::Trace { line } => say::line(show::step(&line)),
-        Progress::Link { link, until } if shows_link => {
-            say::line(format_args!("Open this link in a browser, until {until}:\n{link}"));
-        }
-        Progress::Link { .. } => {}
-    });
-    let told = told.await;
-    link.close().await;
-    let deadline = connect.deadline.filter(|seconds| *seconds < 600);
-    let told = told.map_err(|problem| match deadline {
-        Some(seconds) if problem.code == Code::CallbackTimeout => {
-            Problem::new(Code::Deadline).with("seconds", seconds)
-        }
-        _ => problem,
-    });
-    let server: ServerView = parsed(told?)?;
-    show::server(&server);
-    Ok(0)
-}
-
 async fn call(call: Call) -> Result<u8, Problem> {
     let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
     if !arguments.is_object() {
@@ -257,7 +249,11 @@ async fn call(call: Call) -> Result<u8, Problem> {
 async fn clients(clients: Clients) -> Result<u8, Problem> {
     match clients {
         Clients::Add { json: as_json, client, name } => {
-            let told = ask(Request::ClientsAdd { client, name }).await?;
+            let mut link = Link::open(false).await?;
+            let told = link.ask(Request::ClientsAdd { client, name }).await;
+            let is_own = link.is_own();
+            link.close().await;
+            let told = told?;
             let text = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default();
             if as_json {
                 say::json(&json!({
@@ -269,6 +265,9 @@ async fn clients(clients: Clients) -> Result<u8, Problem> {
                 say::line("or, where it takes no headers, this address alone:");
                 say::line(format_args!("  {}", text("address_with_key")));
                 say::line("The key is shown only now; a lost one is replaced by a new one.");
+                if is_own {
+                    say::line("Keyfob has to run for this: keyfob serve");
+                }
             }
         }
         Clients::List(shown) => {
@@ -276,7 +275,11 @@ async fn clients(clients: Clients) -> Result<u8, Problem> {
             if shown.json {
                 say::json(&told);
             } else {
-                for client in parsed::<Vec<ClientView>>(told)? {
+                let clients = parsed::<Vec<ClientView>>(told)?;
+                if clients.is_empty() {
+                    say::line("No client has a key yet.");
+                }
+                for client in clients {
                     let ClientView { name, server, made_at } = client;
                     say::line(format_args!("{name:20} {server:20} since {made_at}"));
                 }
@@ -299,6 +302,6 @@ fn ended(told: &Value) -> Result<(), Problem> {
     Ok(())
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(told: Value) -> Result<T, Problem> {
+pub(crate) fn parsed<T: serde::de::DeserializeOwned>(told: Value) -> Result<T, Problem> {
     serde_json::from_value(told).map_err(Problem::internal)
 }

@@ -6,9 +6,11 @@ use keyfob_auth::Secret;
 use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_core::broker::{self, Defaults, Options, Predecessor};
 use keyfob_core::browser::Browser;
+use keyfob_core::control::client;
+use keyfob_core::control::protocol::Request;
 use keyfob_core::paths::{HOME_VARIABLE, Paths};
 use keyfob_core::problem::{Code, Problem};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arguments::{Running, Serve, Store};
 use crate::{link, say};
@@ -17,8 +19,16 @@ use crate::{link, say};
 pub(crate) const EPHEMERAL_DEADLINE: u64 = 25;
 
 pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
-    let options = options(&arguments.running, arguments.store)?;
+    let mut options = options(&arguments.running, arguments.store)?;
+    options.is_background = arguments.idle_exit.is_some();
+    if let (Some(paths), false, false) =
+        (&options.paths, options.is_ephemeral, options.is_background)
+        && is_background_at(paths).await
+    {
+        options.predecessor = Predecessor::Relieve;
+    }
     let mut running = broker::Running::start(options).await?;
+    let mut signals = Signals::listen()?;
     let gateway = running.handle.gateway().origin();
     if arguments.json {
         say::line(json!({ "event": "ready", "gateway": gateway, "pid": std::process::id() }));
@@ -29,7 +39,7 @@ pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
     let handle = running.handle.clone();
     let status = tokio::select! {
         () = running.relieved() => 0,
-        () = told_to_end() => 0,
+        _ = signals.told() => 0,
         () = idle(&handle, arguments.idle_exit) => 0,
         () = after(deadline) => 6,
     };
@@ -40,6 +50,13 @@ pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
         }
         _ => Ok(status),
     }
+}
+
+/// Whether the broker that runs is there only because a command needed one.
+async fn is_background_at(paths: &Paths) -> bool {
+    let Some(mut connection) = client::connect(paths).await else { return false };
+    let told = connection.ask(Request::Ping, |_| {}).await.unwrap_or_default();
+    told.get("is_background") == Some(&Value::Bool(true))
 }
 
 /// What the options of `serve` and `exec` come to.
@@ -80,6 +97,7 @@ pub(crate) fn options(running: &Running, store: Option<Store>) -> Result<Options
         browser,
         document,
         ca_file: running.ca_file.clone(),
+        is_background: false,
         settings_file: Some(link::paths()?.config_file()),
         defaults: Defaults {
             issuer: running.issuer.clone(),
@@ -114,22 +132,64 @@ pub(crate) async fn after(time: Option<Duration>) {
     }
 }
 
-/// Ctrl-C, or what a service manager sends.
-pub(crate) async fn told_to_end() {
+/// What asks a process to end, by the status that it then ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Ctrl-C.
+    Interrupt = 130,
+    /// A service manager.
+    Terminate = 143,
+    /// The terminal is gone.
+    HangUp = 129,
+}
+
+impl Told {
+    /// The status.
+    pub(crate) fn status(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Ctrl-C, and what a service manager sends, from the moment on that this is made.
+pub(crate) struct Signals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let signals = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
-        if let (Ok(mut terminate), Ok(mut hangup)) = signals {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            return;
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub(crate) fn listen() -> Result<Self, Problem> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let listen = |kind: SignalKind| signal(kind).map_err(Problem::internal);
+            Ok(Self {
+                interrupt: listen(SignalKind::interrupt())?,
+                terminate: listen(SignalKind::terminate())?,
+                hang_up: listen(SignalKind::hangup())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Waits until this process is told to end.
+    pub(crate) async fn told(&mut self) -> Told {
+        #[cfg(unix)]
+        return tokio::select! {
+            _ = self.interrupt.recv() => Told::Interrupt,
+            _ = self.terminate.recv() => Told::Terminate,
+            _ = self.hang_up.recv() => Told::HangUp,
+        };
+        #[cfg(not(unix))]
+        {
+            let _ = tokio::signal::ctrl_c().await;
+            Told::Interrupt
         }
     }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// Ends a broker that nobody has used for a while.

@@ -1,21 +1,20 @@
 //! `keyfob stdio`: copies lines between a client and the broker; all the rest is the broker's.
 
-use keyfob_core::control::protocol::{Reply, Request};
+use keyfob_core::control::protocol::Request;
 use keyfob_core::problem::Problem;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::link::Link;
 
 pub(crate) async fn stdio(name: String) -> Result<u8, Problem> {
-    let link = Link::open_lasting().await?;
-    let connection = link.connection().await?;
-    let (mut from, mut to) =
-        connection.hand_over(Request::Stdio { name }).await.map_err(Problem::internal)?;
-    let mut line = String::new();
-    from.read_line(&mut line).await.map_err(Problem::internal)?;
-    if let Ok(Reply::Problem(problem)) = serde_json::from_str(&line) {
-        return Err(problem);
-    }
+    let mut link = Link::open_lasting().await?;
+    let (mut from, mut to) = match link.hand_over(Request::Stdio { name }).await {
+        Ok((Ok(_), lines)) => lines,
+        Ok((Err(problem), _)) | Err(problem) => {
+            link.close().await;
+            return Err(problem);
+        }
+    };
     let up = async {
         let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut to).await;
         // The client is done: the broker ends the session and hangs up.

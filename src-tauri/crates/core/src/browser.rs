@@ -50,11 +50,17 @@ impl Browser {
         }
     }
 
-    /// Opens a link. That it was opened does not say that a page appeared.
+    /// Opens a link. That it was opened does not say that a page appeared; `dead_end` is called
+    /// when we follow it ourselves and end at an error page.
     ///
     /// # Errors
     /// Says why it could not be opened.
-    pub async fn open(&self, link: &str, ca_file: Option<&Path>) -> Result<(), String> {
+    pub async fn open(
+        &self,
+        link: &str,
+        ca_file: Option<&Path>,
+        dead_end: impl FnOnce() + Send + 'static,
+    ) -> Result<(), String> {
         if !is_usable_endpoint(link) {
             return Err("the link is not one that may be opened".to_owned());
         }
@@ -88,6 +94,11 @@ impl Browser {
                 let client = follower(ca_file).map_err(|problem| problem.message)?;
                 tokio::spawn(async move {
                     match client.get(link).send().await {
+                        // A person would see the page and know; here nobody does.
+                        Ok(page) if page.status().is_client_error() => {
+                            tracing::debug!(status = page.status().as_u16(), "a dead end");
+                            dead_end();
+                        }
                         Ok(page) => tracing::debug!(status = page.status().as_u16(), "followed"),
                         Err(error) => {
                             tracing::warn!(error = %fetch::no_answer(&error), "could not follow the link");

@@ -135,6 +135,7 @@ impl Config {
     /// # Errors
     /// When the file cannot be written.
     pub fn set_port(&mut self, port: u16) -> Result<(), Problem> {
+        self.reread();
         self.settings.port = Some(port);
         self.document["port"] = value(i64::from(port));
         self.save()
@@ -147,6 +148,7 @@ impl Config {
     pub fn add(&mut self, server: ServerConfig) -> Result<(), Problem> {
         let table = toml_edit::ser::to_document(&server)
             .map_err(|error| Problem::internal(first_line(&error)))?;
+        self.reread();
         let before = self.document.clone();
         let tables =
             self.document.entry("servers").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
@@ -170,11 +172,19 @@ impl Config {
         let Some(at) = self.servers.iter().position(|server| server.name == name) else {
             return Ok(None);
         };
+        self.reread();
         let before = self.document.clone();
         if let Some(tables) =
             self.document.get_mut("servers").and_then(Item::as_array_of_tables_mut)
         {
-            tables.remove(at);
+            // The user may have moved it since.
+            let is_it = |table: &toml_edit::Table| {
+                table.get("name").and_then(Item::as_str) == Some(name)
+            };
+            let at = tables.iter().position(is_it);
+            if let Some(at) = at {
+                tables.remove(at);
+            }
         }
         if let Err(problem) = self.save() {
             self.document = before;
@@ -183,9 +193,31 @@ impl Config {
         Ok(Some(self.servers.remove(at)))
     }
 
+    /// Takes in what the user has edited since: a change of ours must not undo theirs.
+    fn reread(&mut self) {
+        if let Ok(text) = fs::read_to_string(&self.file)
+            && let Ok(document) = text.parse()
+        {
+            self.document = document;
+        }
+    }
+
     /// The entry of that name.
     pub fn server(&self, name: &str) -> Option<&ServerConfig> {
         self.servers.iter().find(|server| server.name == name)
+    }
+
+    /// Keys that mean nothing where they stand, such as a setting that slipped into the table of a
+    /// server.
+    pub fn unknown_keys(&self) -> Vec<String> {
+        let top = self.document.iter().map(|(key, _)| key).filter(|key| !SETTINGS.contains(key));
+        let mut unknown: Vec<String> = top.map(str::to_owned).collect();
+        let tables = self.document.get("servers").and_then(Item::as_array_of_tables);
+        for table in tables.into_iter().flatten() {
+            let keys = table.iter().map(|(key, _)| key).filter(|key| !SERVER_KEYS.contains(key));
+            unknown.extend(keys.map(|key| format!("servers.{key}")));
+        }
+        unknown
     }
 
     /// Where it is kept.
@@ -205,6 +237,15 @@ impl Config {
         Problem::new(Code::ConfigInvalid).with("file", self.file.display()).with("cause", cause)
     }
 }
+
+/// The keys of the file itself.
+const SETTINGS: [&str; 5] = ["port", "client_metadata_url", "ca_file", "browser", "servers"];
+
+/// The keys of a server's table.
+const SERVER_KEYS: [&str; 10] = [
+    "id", "name", "url", "issuer", "client_id", "scopes", "headers", "enabled",
+    "allow_guessed_endpoints", "allow_unadvertised_pkce",
+];
 
 /// A new entry's id.
 ///

@@ -28,6 +28,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Fetch {
     public: Client,
     private: Client,
+    /// For what the user typed that leads to this machine, and everything it names.
+    anywhere: Client,
+    /// The same without a proxy, which could not reach this machine and must not see what goes to it.
     loopback: Client,
 }
 
@@ -37,16 +40,15 @@ impl Fetch {
     /// # Errors
     /// When the file cannot be used, or the system has no certificates at all.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Problem> {
-        let client = |limit: Reach| {
-            let builder = base(ca_file)?.timeout(LONGEST).dns_resolver(Within(limit));
-            // A proxy elsewhere cannot reach this machine, and must not see what goes to it.
-            let builder = if limit == Reach::Loopback { builder.no_proxy() } else { builder };
-            builder.build().map_err(|error| no_client(&error))
+        let client = |limit: Reach| -> Result<ClientBuilder, Problem> {
+            Ok(base(ca_file)?.timeout(LONGEST).dns_resolver(Within(limit)))
         };
+        let build = |builder: ClientBuilder| builder.build().map_err(|error| no_client(&error));
         Ok(Self {
-            public: client(Reach::Public)?,
-            private: client(Reach::Private)?,
-            loopback: client(Reach::Loopback)?,
+            public: build(client(Reach::Public)?)?,
+            private: build(client(Reach::Private)?)?,
+            anywhere: build(client(Reach::Loopback)?)?,
+            loopback: build(client(Reach::Loopback)?.no_proxy())?,
         })
     }
 
@@ -63,7 +65,8 @@ impl Fetch {
         let client = match limit {
             _ if is_loopback(&url) => &self.loopback,
             Reach::Public => &self.public,
-            Reach::Private | Reach::Loopback => &self.private,
+            Reach::Private => &self.private,
+            Reach::Loopback => &self.anywhere,
         };
         if is_loopback(&url) && limit < Reach::Loopback {
             return Err(NoAnswer::Forbidden(Beyond.to_string()));
@@ -148,9 +151,13 @@ pub fn no_answer(error: &reqwest::Error) -> NoAnswer {
 }
 
 fn is_certificate_trouble(cause: &(dyn StdError + 'static)) -> bool {
-    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let tls = cause.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref());
-    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+    // An I/O error does not name what it wraps as its source, and may wrap another one.
+    let wrapped = std::iter::successors(Some(cause), |cause| {
+        let inner = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+        Some(inner as &(dyn StdError + 'static))
+    });
+    let mut tls = wrapped.filter_map(|cause| cause.downcast_ref::<rustls::Error>());
+    tls.any(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
 }
 
 fn innermost(error: &reqwest::Error) -> String {

@@ -34,6 +34,7 @@ pub enum Code {
     MetadataInvalid,
     NameTaken,
     NoAuthorizationServer,
+    NoClientDocument,
     NoRegistrationRoute,
     NotMcp,
     Offline,
@@ -41,6 +42,7 @@ pub enum Code {
     PortTaken,
     RegistrationRefused,
     ResourceMismatch,
+    Retry,
     ScopeNeeded,
     ServerOff,
     SignInNeeded,
@@ -94,7 +96,12 @@ impl Problem {
     }
 
     /// Why a sign-in to `server` failed.
-    pub fn from_sign_in(error: &SignInError, server: &str, redirect_uri: &str) -> Self {
+    pub fn from_sign_in(
+        error: &SignInError,
+        server: &str,
+        url: &str,
+        redirect_uri: &str,
+    ) -> Self {
         let with = |code: Code| Self::new(code).with("server", server);
         match error {
             SignInError::Unreachable { target, cause: NoAnswer::Untrusted(cause) } => {
@@ -106,7 +113,9 @@ impl Problem {
             SignInError::OutOfOrder { target, status, .. } => with(Code::Unreachable)
                 .with("target", target)
                 .with("cause", format_args!("it is out of order (HTTP {status})")),
-            SignInError::NotMcp { found } => with(Code::NotMcp).with("found", found),
+            SignInError::NotMcp { found } => {
+                with(Code::NotMcp).with("url", text::without_query(url)).with("found", found)
+            }
             SignInError::NoAuthorizationServer => with(Code::NoAuthorizationServer),
             SignInError::Metadata { cause: cause @ BadMetadata::OtherResource { .. }, .. } => {
                 with(Code::ResourceMismatch).with("cause", cause)
@@ -147,6 +156,9 @@ impl Problem {
             SignInError::Refused { issuer, error } => {
                 with(Code::SignInRefused).with("issuer", issuer).with("cause", error)
             }
+            SignInError::Unnamed { issuer } => with(Code::SignInRefused)
+                .with("issuer", issuer)
+                .with("cause", "it ended the sign-in without saying who it is"),
             SignInError::Issuer(cause) => with(Code::IssuerMismatch).with("cause", cause),
             SignInError::Exchange { issuer, cause } => {
                 let cause: &TokenError = cause;
@@ -223,6 +235,21 @@ mod tests {
         }
         let problem = Problem::new(Code::UnknownServer).with("name", "x");
         assert_eq!(problem.message, "There is no server named x.");
+    }
+
+    #[test]
+    fn every_problem_has_its_section_in_the_troubleshooting_page_and_no_other_has() {
+        let page = include_str!("../../../../docs/troubleshooting.md");
+        let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        let codes: Vec<String> = WORDING
+            .problems
+            .keys()
+            .map(|code| serde_json::json!(code).as_str().unwrap_or_default().to_owned())
+            .collect();
+        for code in &codes {
+            assert!(sections.contains(&code.as_str()), "{code} has no section");
+        }
+        assert_eq!(sections.len(), codes.len(), "a section is about no problem: {sections:?}");
     }
 
     #[test]

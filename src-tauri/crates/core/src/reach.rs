@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use keyfob_auth::server_url::is_loopback;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -54,6 +55,13 @@ impl Reach {
             }
             None => Self::Public,
         }
+    }
+
+    /// Whether the browser may be sent there on a server's word: to this machine or into a private
+    /// network only where the user typed such an address.
+    pub fn allows_visit(self, url: &str) -> bool {
+        let Ok(url) = Url::parse(url) else { return false };
+        self.allows_literal(&url) && (self == Self::Loopback || !is_loopback(&url))
     }
 
     /// Whether a URL's literal address may be reached; names are judged when they are resolved.

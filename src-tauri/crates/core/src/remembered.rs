@@ -57,6 +57,8 @@ pub struct ServerFacts {
     pub has_worked: bool,
     /// What it said when it was last asked without a token.
     pub last: Option<LastSaid>,
+    /// The dynamic registration in the vault that its sign-ins use.
+    pub registration: Option<String>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
     /// Issuers that want no resource indicator for it.

@@ -6,6 +6,7 @@ use keyfob_auth::trace::{Step, TraceStep};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use crate::problem::Code;
 use crate::server::{Kind, State, Why};
 
 /// How much a server needs its person.
@@ -126,12 +127,14 @@ pub struct Seen<'a> {
     pub grant: Option<&'a Grant>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
+    /// What went wrong last.
+    pub failure: Option<Code>,
 }
 
 impl Seen<'_> {
     /// The view.
     pub fn view(self) -> ServerView {
-        let (level, text) = status(self.state, self.tools);
+        let (level, text) = status(self.state, self.tools, self.failure);
         let grant = self.grant;
         ServerView {
             name: self.name.to_owned(),
@@ -149,7 +152,7 @@ impl Seen<'_> {
     }
 }
 
-fn status(state: &State, tools: Option<u32>) -> (Level, String) {
+fn status(state: &State, tools: Option<u32>, failure: Option<Code>) -> (Level, String) {
     let connected = || match tools {
         Some(1) => "Connected · 1 tool".to_owned(),
         Some(count) => format!("Connected · {count} tools"),
@@ -164,8 +167,14 @@ fn status(state: &State, tools: Option<u32>) -> (Level, String) {
         State::SigningIn(_) => (Level::Amber, "Waiting for your browser".to_owned()),
         State::Ready(_) => (Level::Green, connected()),
         State::Refreshing(_) => (Level::Green, "Connected".to_owned()),
+        State::Offline(_) if failure == Some(Code::NotMcp) => {
+            (Level::Grey, "No MCP server there".to_owned())
+        }
         State::Offline(_) => (Level::Grey, "Offline · retrying".to_owned()),
         State::NeedsScope(_) => (Level::Amber, "More access wanted".to_owned()),
+        State::VaultBlocked(_) if failure == Some(Code::VaultAbsent) => {
+            (Level::Amber, "No keychain".to_owned())
+        }
         State::VaultBlocked(_) => (Level::Amber, "Keychain is locked".to_owned()),
     }
 }
@@ -185,6 +194,8 @@ pub enum Progress {
         link: String,
         /// Until when it is waited for, RFC 3339 in UTC.
         until: String,
+        /// Whether a browser was sent there; otherwise it is for the person to open.
+        is_opened: bool,
     },
 }
 

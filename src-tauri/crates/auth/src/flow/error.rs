@@ -97,6 +97,13 @@ pub enum SignInError {
         /// The code.
         error: ErrorCode,
     },
+    /// It came back with an error that does not name its sender although that was promised, so
+    /// nothing in it is believed or shown (RFC 9207 section 2.4).
+    #[error("{issuer} ended the sign-in without saying who it is")]
+    Unnamed {
+        /// The issuer.
+        issuer: String,
+    },
     /// The answer does not come from whom we asked.
     #[error("{0}")]
     Issuer(BadIssuer),

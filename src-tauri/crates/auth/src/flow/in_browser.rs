@@ -85,7 +85,12 @@ impl InBrowser {
                 BadIssuer::Other => "the answer names another sender",
             };
             run.trace.push(line(said.to_owned()).decision("rejected").warn());
-            return failed(SignInError::Issuer(cause));
+            return failed(match (&cause, &response.outcome) {
+                (BadIssuer::Missing, Err(_)) => {
+                    SignInError::Unnamed { issuer: self.attempt.issuer().to_owned() }
+                }
+                _ => SignInError::Issuer(cause),
+            });
         }
         match response.outcome {
             Ok(code) => {

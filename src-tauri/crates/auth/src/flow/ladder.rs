@@ -160,7 +160,14 @@ fn dynamic(site: Site, reason: Reason, tried: Tried, run: &mut Run, input: &Inpu
         return Attempt::begin(site, registration, tried, true, run, input);
     }
     if site.server.registration_endpoint.is_none() {
-        run.trace.push(line("no way left").decision("a client of your own is needed").warn());
+        let why = reason.text.split(", registered").next().unwrap_or_default();
+        run.trace.push(
+            TraceStep::new(input.now, Step::Registration, "no way left")
+                .target(issuer)
+                .decision("a client of your own is needed")
+                .reason(why)
+                .warn(),
+        );
         let refused = match tried.document {
             DocumentTried::Suspected { said, .. } | DocumentTried::Refused { said } => Some(said),
             DocumentTried::No | DocumentTried::Left => None,

@@ -55,6 +55,12 @@ impl Preflighting {
         };
         let response = match answer {
             Ok(response) => response,
+            // What we may not reach ourselves, the browser is not sent to either.
+            Err(cause @ NoAnswer::Forbidden(_)) => {
+                run.trace.push(line(cause.to_string()).decision("stopped").warn());
+                let issuer = attempt.issuer().to_owned();
+                return failed(SignInError::UnsafeLink { issuer });
+            }
             Err(cause) => {
                 run.trace.push(line(cause.to_string()).decision("the browser will tell").warn());
                 return InBrowser::enter(attempt, run, input);
@@ -83,7 +89,7 @@ impl Preflighting {
             (Verdict::Refused, RegistrationKind::Cimd | RegistrationKind::PreRegistered) => {
                 let status = response.status;
                 let can_register = attempt.site.server.registration_endpoint.is_some();
-                if !can_register && !matches!(status, 400 | 401 | 403 | 404 | 422) {
+                if !can_register && !matches!(status, 400 | 401 | 422) {
                     run.trace.push(line(result).decision("the browser will tell").warn());
                     return InBrowser::enter(attempt, run, input);
                 }

@@ -96,7 +96,16 @@ fn moved(from: &str, response: &Response) -> Option<String> {
     }
     let from = Url::parse(from).ok()?;
     let place = from.join(response.header("location")?).ok()?;
-    (place.origin() == from.origin() && place != from).then(|| place.into())
+    is_below(&from, &place).then(|| place.into())
+}
+
+/// The same place with or without a slash, or further down; nowhere else may a credential go.
+fn is_below(from: &Url, place: &Url) -> bool {
+    let own = from.path().trim_end_matches('/');
+    let rest = place.path().strip_prefix(own);
+    place.origin() == from.origin()
+        && place != from
+        && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn request(url: &str, run: &Run) -> Request {

@@ -16,8 +16,11 @@ use crate::server::{Event, LastSaid, State};
 /// A sign-in that succeeded this recently is not repeated because a token of it is refused.
 const TOO_SOON: Duration = Duration::from_secs(30);
 
-/// Most step-ups in a row without an answer in between.
+/// Most step-ups within [`STEP_UPS_COUNT_FOR`].
 const MOST_STEP_UPS: u32 = 3;
+
+/// How long a step-up counts.
+const STEP_UPS_COUNT_FOR: Duration = Duration::from_secs(600);
 
 impl Controller {
     pub(super) fn ask(&mut self, ask: Ask) {
@@ -36,21 +39,32 @@ impl Controller {
                     Waiter { holds, awaits: Awaits::Lease, reply },
                 );
             }
-            Ask::Answered { server } => {
-                let Some(slot) = self.slots.get_mut(&server) else { return };
-                slot.step_ups = 0;
-                let is_news = !matches!(slot.state, State::Open(_));
-                if slot.grant.is_none() && is_news {
-                    self.remembered.server(&server).last = Some(LastSaid::Open);
-                    self.remembered.save();
-                }
-                self.step(&server, Event::Answered);
-            }
+            Ask::Answered { server, generation } => self.answered(&server, generation),
             Ask::Unreachable { server } => {
                 let retry_at = clock::now().plus(Duration::from_secs(30));
                 self.step(&server, Event::Unreachable { retry_at });
             }
         }
+    }
+
+    /// Only an answer to a request that carried nothing shows that no sign-in is needed, and only
+    /// while nothing else is known: it may have been on its way for long.
+    fn answered(&mut self, id: &str, generation: Option<u64>) {
+        let Some(slot) = self.slots.get(id) else { return };
+        let is_news = match (&slot.state, generation) {
+            (State::Probing(_), None) => slot.grant.is_none(),
+            (State::Offline(state), None) => !state.has_grant,
+            (State::Offline(_), Some(generation)) => generation == slot.generation,
+            _ => false,
+        };
+        if !is_news {
+            return;
+        }
+        if generation.is_none() {
+            self.remembered.server(id).last = Some(LastSaid::Open);
+            self.remembered.save();
+        }
+        self.step(id, Event::Answered);
     }
 
     /// Lets a request wait, or answers it at once.
@@ -106,7 +120,7 @@ impl Controller {
         let Some(slot) = self.slots.get_mut(id) else { return };
         slot.challenge = Some(challenge.unwrap_or_default());
         let is_current = generation.is_none_or(|refused| refused == slot.generation);
-        let is_busy = matches!(slot.state, State::Refreshing(_) | State::SigningIn(_));
+        let is_busy = slot.is_refreshing || matches!(slot.state, State::SigningIn(_));
         if !is_current || is_busy {
             return self.wait(id, waiter);
         }
@@ -148,6 +162,10 @@ impl Controller {
         let Some(slot) = self.slots.get_mut(id) else { return };
         if generation != Some(slot.generation) {
             return self.wait(id, waiter);
+        }
+        let now = clock::now();
+        if now.since(slot.step_ups_since) > STEP_UPS_COUNT_FOR {
+            (slot.step_ups, slot.step_ups_since) = (0, now);
         }
         let wanted = challenge.scope.as_deref().map(scope::split).unwrap_or_default();
         let is_hopeless = wanted.is_empty()

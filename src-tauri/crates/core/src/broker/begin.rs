@@ -43,7 +43,10 @@ impl Controller {
         let (vault, reports, id) = (self.vault.clone(), self.reports.clone(), id.to_owned());
         let has_headers = !slot.config.headers.is_empty();
         let has_secret = slot.config.client_id.is_some();
+        let loads = self.loads.clone();
         tokio::spawn(async move {
+            // The vault has one thread; who waits for it in a crowd would only run out of time.
+            let _turn = loads.acquire().await;
             let loaded = load(&vault, &id, has_secret, has_headers).await;
             let _ = reports.send(Report { server: id, report: ServerReport::Loaded(loaded) });
         });
@@ -130,7 +133,10 @@ impl Controller {
             callbacks: self.gateway.callbacks.clone(),
             vault: vault.clone(),
             entry,
+            turn: slot.turn.clone(),
+            epoch: slot.turn.epoch(),
             reports: self.reports.clone(),
+            wishing: wishes.clone(),
             wishes: wished,
         };
         tokio::spawn(async move {
@@ -141,7 +147,7 @@ impl Controller {
         self.remembered.server(id).trace.clear();
         if let Some(slot) = self.slots.get_mut(id) {
             slot.sign_in =
-                Some(UnderWay { wishes, watchers: Vec::new(), ends: Vec::new(), told: Vec::new() });
+                Some(UnderWay { wishes, watchers: slot.watcher.iter().cloned().collect(), ends: Vec::new(), told: Vec::new() });
         }
         self.step(id, Event::SignInBegan);
     }
@@ -149,24 +155,27 @@ impl Controller {
     /// Begins a refresh, unless one is in flight.
     pub(super) fn begin_refresh(&mut self, id: &str) {
         let Some(slot) = self.slots.get(id) else { return };
-        if matches!(slot.state, State::Refreshing(_)) {
+        if slot.is_refreshing {
             return;
         }
         let (Some(grant), Ok(entry)) = (slot.grant.clone(), entry(EntryKind::Grant, id)) else {
             return;
         };
+        let epoch = slot.turn.epoch();
         let work = refresh::refresh(
             grant,
             slot.seat.upstream.url().clone(),
             self.fetch.clone(),
-            self.vault.clone(),
-            entry,
+            refresh::Kept { vault: self.vault.clone(), entry, turn: slot.turn.clone(), epoch },
         );
         let (reports, server) = (self.reports.clone(), id.to_owned());
         tokio::spawn(async move {
-            let report = ServerReport::RefreshEnded(work.await);
+            let report = ServerReport::RefreshEnded(epoch, work.await);
             let _ = reports.send(Report { server, report });
         });
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.is_refreshing = true;
+        }
         self.step(id, Event::RefreshBegan);
     }
 }
@@ -209,7 +218,7 @@ async fn load_registrations(vault: &Vault, ids: &[String]) -> Vec<Registration> 
 async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
     let Ok(entropy) = clock::entropy() else { return Probe::Unreachable };
     let reach = Reach::of_url(plan.server.url()).await;
-    let redirect_uri = plan.redirect_uri.clone();
+    let (url, redirect_uri) = (plan.server.as_str().to_owned(), plan.redirect_uri.clone());
     let (mut flow, next) = SignIn::start(plan, clock::now(), &entropy);
     let Next::Fetch(request) = next else { return Probe::Unreachable };
     let answer = fetch.send(request, reach).await;
@@ -217,7 +226,7 @@ async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
         Next::Over(flow::Outcome::Open) => Probe::Open,
         Next::Over(flow::Outcome::Failed(error)) => match error {
             SignInError::Unreachable { .. } | SignInError::OutOfOrder { .. } => Probe::Unreachable,
-            error => Probe::Unusable(Problem::from_sign_in(&error, name, &redirect_uri)),
+            error => Probe::Unusable(Problem::from_sign_in(&error, name, &url, &redirect_uri)),
         },
         Next::Over(flow::Outcome::SignedIn(_)) | Next::Browse(_) | Next::Wait => Probe::Unreachable,
         Next::Fetch(_) => Probe::Challenged,

@@ -28,6 +28,8 @@ pub struct ClientKey {
     pub digest: String,
     /// The gateway's origin.
     pub origin: String,
+    /// Whether its server was put on the list for it.
+    pub is_new_server: bool,
 }
 
 /// What was done when a server was signed out or removed.
@@ -41,7 +43,7 @@ pub struct Ended {
 #[expect(missing_docs, reason = "the fields repeat the words of the control channel")]
 pub enum Command {
     /// Puts a server on the list; its secrets are in the vault already.
-    Add { server: ServerConfig, secrets: NewSecrets, is_listed: bool, answer: Answer<ServerView> },
+    Add { server: ServerConfig, secrets: NewSecrets, answer: Answer<ServerView> },
     /// All servers.
     List { answer: Answer<Vec<ServerView>> },
     /// One server.
@@ -59,11 +61,20 @@ pub enum Command {
         answer: Answer<ServerView>,
     },
     /// Watches the sign-ins that held requests start, with this browser.
-    Watch { name: String, browser: Option<Browser>, answer: Answer<()> },
+    Watch {
+        name: String,
+        browser: Option<Browser>,
+        watcher: Option<mpsc::UnboundedSender<Progress>>,
+        answer: Answer<()>,
+    },
+    /// Someone who waited for a sign-in has gone.
+    Leave { name: String },
     /// The person wishes something during a sign-in.
     Wish { name: String, wish: Wish, answer: Answer<()> },
     /// Renews the access token.
     Refresh { name: String, answer: Answer<ServerView> },
+    /// Whether the vault may hold something of it.
+    HoldsSecrets { name: String, answer: Answer<bool> },
     /// Forgets the grant and says what there is to revoke.
     SignOut { name: String, is_final: bool, answer: Answer<Ended> },
     /// Something for the trace of a server.

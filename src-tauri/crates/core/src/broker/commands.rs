@@ -1,14 +1,16 @@
 //! What the broker does for a person.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
+
+use std::sync::Arc;
 
 use keyfob_auth::ServerUrl;
 use keyfob_auth::grant::{Grant, decode_registration};
 use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
-use super::controller::{Controller, entry, registration_id, set_headers};
+use super::controller::{Controller, entry, set_headers};
+use super::sign_in::Wish;
 use super::sign_out;
 use super::slot::{Awaits, Waiter};
 use crate::browser::Browser;
@@ -28,8 +30,8 @@ impl Controller {
             return self.deferred.push(command);
         }
         match command {
-            Command::Add { server, secrets, is_listed, answer } => {
-                let _ = answer.send(self.add(server, secrets, is_listed));
+            Command::Add { server, secrets, answer } => {
+                let _ = answer.send(self.add(server, secrets));
             }
             Command::List { answer } => {
                 let servers = self.config.servers.iter();
@@ -57,10 +59,11 @@ impl Controller {
             Command::Connect { name, browser, window, progress, answer } => {
                 self.connect(&name, browser, window, progress, answer);
             }
-            Command::Watch { name, browser, answer } => {
+            Command::Watch { name, browser, watcher, answer } => {
                 let watched = self.id_of(&name).map(|id| {
                     if let Some(slot) = self.slots.get_mut(&id) {
                         slot.browser = browser;
+                        slot.watcher = watcher;
                         slot.held_failure = None;
                         slot.last_failure = None;
                     }
@@ -76,7 +79,11 @@ impl Controller {
                 });
                 let _ = answer.send(wished);
             }
+            Command::Leave { name } => self.leave(&name),
             Command::Refresh { name, answer } => self.refresh_now(&name, answer),
+            Command::HoldsSecrets { name, answer } => {
+                let _ = answer.send(self.id_of(&name).map(|id| self.holds_secrets(&id)));
+            }
             Command::SignOut { name, is_final, answer } => self.sign_out(&name, is_final, answer),
             Command::Note { name, lines } => {
                 if let Ok(id) = self.id_of(&name) {
@@ -139,21 +146,12 @@ impl Controller {
         }
     }
 
-    fn add(
-        &mut self,
-        server: ServerConfig,
-        secrets: NewSecrets,
-        is_listed: bool,
-    ) -> Result<ServerView, Problem> {
+    fn add(&mut self, server: ServerConfig, secrets: NewSecrets) -> Result<ServerView, Problem> {
         if self.config.server(&server.name).is_some() {
             return Err(Problem::new(Code::NameTaken).with("name", server.name));
         }
         let id = server.id.clone();
-        if is_listed {
-            self.config.add(server.clone())?;
-        } else {
-            self.config.servers.push(server.clone());
-        }
+        self.config.add(server.clone())?;
         self.seat(server);
         let Some(slot) = self.slots.get_mut(&id) else {
             return Err(Problem::internal("the server has no slot"));
@@ -210,12 +208,25 @@ impl Controller {
         }
     }
 
+    /// Someone who waited for a sign-in has gone; with the last of them it ends.
+    fn leave(&mut self, name: &str) {
+        let Ok(id) = self.id_of(name) else { return };
+        let under_way = self.slots.get_mut(&id).and_then(|slot| slot.sign_in.as_mut());
+        let Some(under_way) = under_way else { return };
+        under_way.ends.retain(|end| !end.is_closed());
+        under_way.watchers.retain(|watcher| !watcher.is_closed());
+        if under_way.ends.is_empty() && under_way.watchers.is_empty() {
+            let _ = under_way.wishes.send(Wish::Cancel);
+        }
+    }
+
     fn refresh_now(&mut self, name: &str, answer: Answer<ServerView>) {
         let found = self.id_of(name).and_then(|id| {
             let slot = self.slots.get(&id).ok_or_else(|| Problem::internal("no slot"))?;
             match slot.grant.as_deref() {
                 Some(Grant { refresh: Some(_), .. }) => Ok(id),
-                Some(_) | None => Err(slot.problem(Code::GrantExpired)),
+                Some(_) => Err(slot.problem(Code::GrantExpired)),
+                None => Err(slot.problem(Code::SignInNeeded)),
             }
         });
         let id = match found {
@@ -247,6 +258,16 @@ impl Controller {
         });
     }
 
+    fn holds_secrets(&self, id: &str) -> bool {
+        let has_worked = self.remembered.facts.servers.get(id).is_some_and(|facts| facts.has_worked);
+        self.slots.get(id).is_some_and(|slot| {
+            has_worked
+                || slot.grant.is_some()
+                || !slot.config.headers.is_empty()
+                || slot.config.client_id.is_some()
+        })
+    }
+
     /// Ends a grant. What is to be revoked is revoked in its own time; the grant is gone from here
     /// at once.
     fn sign_out(&mut self, name: &str, is_final: bool, answer: Answer<Ended>) {
@@ -257,32 +278,31 @@ impl Controller {
                 return;
             }
         };
+        let holds_secrets = self.holds_secrets(&id);
+        // First what can fail, so that a failure has changed nothing.
+        if is_final && let Err(problem) = self.config.remove(name) {
+            let _ = answer.send(Err(problem));
+            return;
+        }
+        let registration = if is_final { self.own_registration(&id) } else { None };
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let grant = slot.grant.take();
+        let turn = slot.turn.clone();
+        turn.advance();
         slot.generation += 1;
         slot.last_failure = None;
+        slot.held_failure = None;
         let facts = self.remembered.server(&id);
         facts.has_worked = false;
         facts.tools = None;
         self.step(&id, Event::SignedOut);
         let mut gone = vec![(EntryKind::Grant, id.clone())];
-        let mut registration_entry = None;
         if is_final {
             gone.push((EntryKind::ClientSecret, id.clone()));
             gone.push((EntryKind::Headers, id.clone()));
-            registration_entry =
-                grant.as_deref().and_then(|grant| self.own_registration(&id, grant));
-            if let Err(problem) = self.config.remove(name) {
-                let _ = answer.send(Err(problem));
-                return;
-            }
-            self.gateway.seats.remove(name);
-            self.slots.remove(&id);
-            self.remembered.facts.servers.remove(&id);
-            self.remembered.facts.keys.retain(|key| key.server != id);
-            if let Some(entry) = &registration_entry {
+            self.forget_server(&id, name);
+            if let Some(entry) = &registration {
                 self.remembered.facts.registrations.retain(|known| known != entry);
-                gone.push((EntryKind::Registration, entry.clone()));
             }
         }
         self.remembered.save();
@@ -290,16 +310,19 @@ impl Controller {
             (self.vault.clone(), self.fetch.clone(), self.commands.clone());
         let name = name.to_owned();
         tokio::spawn(async move {
+            // Whoever is writing the grant finishes first; nobody begins after that.
+            let _writing = turn.write(turn.epoch()).await;
             let mut lines = Vec::new();
             if let Some(grant) = &grant {
                 lines.extend(sign_out::revoke(grant, &fetch).await);
             }
-            if let Some(id) = &registration_entry
-                && let Ok(entry) = entry(EntryKind::Registration, id)
+            if let Some(id) = registration
+                && let Ok(entry) = entry(EntryKind::Registration, &id)
                 && let Ok(Some(text)) = vault.get(&entry).await
-                && let Ok(registration) = decode_registration(&text)
+                && let Ok(stored) = decode_registration(&text)
             {
-                lines.extend(sign_out::unregister(&registration, &fetch).await);
+                lines.extend(sign_out::unregister(&stored, &fetch).await);
+                gone.push((EntryKind::Registration, id));
             }
             let mut failure = None;
             for (kind, id) in gone {
@@ -311,24 +334,34 @@ impl Controller {
             let shown = lines.iter().map(TraceView::from).collect();
             let _ = commands.send(Command::Note { name, lines });
             let _ = answer.send(match failure {
-                Some(problem) => Err(problem),
-                None => Ok(Ended { lines: shown }),
+                Some(problem) if holds_secrets => Err(problem),
+                Some(_) | None => Ok(Ended { lines: shown }),
             });
         });
     }
 
-    /// The dynamic registration behind a grant, where no other server uses it.
-    fn own_registration(&self, id: &str, grant: &Grant) -> Option<String> {
-        let name = registration_id(&grant.registration);
-        let is_known = self.remembered.facts.registrations.contains(&name);
-        let others: BTreeSet<&str> = self
-            .slots
+    /// Takes a server out of everything but the vault.
+    fn forget_server(&mut self, id: &str, name: &str) {
+        if let Some(slot) = self.slots.get(id) {
+            // A connection that still holds the seat must not be able to use it.
+            let problem = Problem::new(Code::UnknownServer).with("name", name);
+            slot.seat.set_lease(Lease::Trouble(Arc::new(problem)));
+            set_headers(slot, &[]);
+        }
+        self.gateway.seats.remove(name);
+        self.slots.remove(id);
+        self.remembered.facts.servers.remove(id);
+        self.remembered.facts.keys.retain(|key| key.server != id);
+    }
+
+    /// The dynamic registration that a server's sign-ins use, where no other server's do.
+    fn own_registration(&self, id: &str) -> Option<String> {
+        let servers = &self.remembered.facts.servers;
+        let name = servers.get(id)?.registration.clone()?;
+        let is_shared = servers
             .iter()
-            .filter(|(other, _)| *other != id)
-            .filter_map(|(_, slot)| slot.grant.as_deref())
-            .map(|grant| grant.registration.client_id.as_str())
-            .collect();
-        (is_known && !others.contains(grant.registration.client_id.as_str())).then_some(name)
+            .any(|(other, facts)| other != id && facts.registration.as_ref() == Some(&name));
+        (!is_shared).then_some(name)
     }
 
     fn make_key(
@@ -345,6 +378,7 @@ impl Controller {
             key,
             digest: digest.sha256.clone(),
             origin: self.gateway.origin(),
+            is_new_server: false,
         };
         self.gateway.seats.admit(digest.clone(), holds);
         if lasts {

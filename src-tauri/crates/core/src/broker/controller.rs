@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::Defaults;
 use super::command::Command;
-use super::report::Report;
+use super::report::{Report, ServerReport};
 use super::sign_in::{self};
 use super::slot::{Slot, own_headers};
 use crate::browser::Browser;
@@ -45,6 +45,8 @@ pub struct Controller {
     pub(super) only_looks: bool,
     /// For servers that say nothing of their own.
     pub(super) defaults: Defaults,
+    /// How many ask the vault at a time.
+    pub(super) loads: Arc<tokio::sync::Semaphore>,
     pub(super) reports: mpsc::UnboundedSender<Report>,
     pub(super) commands: mpsc::UnboundedSender<Command>,
     /// What waits until the keychain has told what it holds.
@@ -139,6 +141,7 @@ impl Controller {
             state: &slot.state,
             grant: slot.grant.as_deref(),
             tools: facts.and_then(|facts| facts.tools),
+            failure: slot.last_failure.as_ref().map(|problem| problem.code),
         }
         .view()
     }
@@ -153,10 +156,11 @@ impl Controller {
 
     fn next_retry(&self) -> Option<Timestamp> {
         let retries = self.slots.values().filter_map(|slot| match &slot.state {
-            State::Offline(state) if !state.has_grant && self.probes => Some(state.retry_at),
+            State::Offline(state) if self.probes => Some(state.retry_at),
             _ => None,
         });
-        retries.min()
+        let saves = self.slots.values().filter_map(|slot| slot.save_again_at);
+        retries.chain(saves).min()
     }
 
     /// Asks servers again that could not be reached.
@@ -166,7 +170,8 @@ impl Controller {
             .slots
             .iter_mut()
             .filter_map(|(id, slot)| match &mut slot.state {
-                State::Offline(state) if !state.has_grant && state.retry_at <= now => {
+                State::Offline(state) if state.retry_at <= now => {
+                    // Until the probe has told.
                     state.retry_at = now.plus(Duration::from_secs(600));
                     Some(id.clone())
                 }
@@ -175,6 +180,25 @@ impl Controller {
             .collect();
         for id in due {
             self.probe(&id);
+        }
+        self.save_again(now);
+    }
+
+    /// Tries again to save what could not be saved.
+    fn save_again(&mut self, now: Timestamp) {
+        for (id, slot) in &mut self.slots {
+            if slot.save_again_at.is_none_or(|at| at > now) {
+                continue;
+            }
+            slot.save_again_at = None;
+            let (Some(grant), Ok(entry)) = (&slot.grant, entry(EntryKind::Grant, id)) else { continue };
+            let (vault, reports, server) = (self.vault.clone(), self.reports.clone(), id.clone());
+            let (turn, epoch, text) = (slot.turn.clone(), slot.turn.epoch(), grant.encode());
+            tokio::spawn(async move {
+                let Some(_writing) = turn.write(epoch).await else { return };
+                let is_saved = vault.put(&entry, text).await.is_ok();
+                let _ = reports.send(Report { server, report: ServerReport::Saved(is_saved) });
+            });
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyfob_auth::{Secret, ServerUrl};
 use tokio::sync::{mpsc, oneshot};
 
-use super::command::{Answer, ClientKey, Command, NewSecrets};
+use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
 use super::controller::entry;
 use super::{sign_in, vault_problem};
 use crate::browser::Browser;
@@ -24,12 +24,16 @@ const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// How long a browser may take from the redirect to the page behind it.
 const PAGE_LOOK: Duration = Duration::from_secs(2);
 
+/// By how much a sign-in's own end comes before that of those who wait for it.
+const JOIN_MARGIN: Duration = Duration::from_millis(500);
+
 /// Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::UnboundedSender<Command>,
     gateway: Gateway,
     vault: Vault,
+    is_background: bool,
 }
 
 impl Handle {
@@ -37,8 +41,9 @@ impl Handle {
         commands: mpsc::UnboundedSender<Command>,
         gateway: Gateway,
         vault: Vault,
+        is_background: bool,
     ) -> Self {
-        Self { commands, gateway, vault }
+        Self { commands, gateway, vault, is_background }
     }
 
     /// The gateway.
@@ -66,7 +71,18 @@ impl Handle {
     ///
     /// # Errors
     /// When something about it cannot be used; nothing has changed then.
-    pub async fn add(&self, new: NewServer, is_listed: bool) -> Result<ServerView, Problem> {
+    pub async fn add(&self, new: NewServer) -> Result<ServerView, Problem> {
+        let has_name = new.name.is_some();
+        loop {
+            match self.try_add(new.clone()).await {
+                // Somebody else was quicker with a name that nobody chose.
+                Err(problem) if problem.code == Code::NameTaken && !has_name => {}
+                added => return added,
+            }
+        }
+    }
+
+    async fn try_add(&self, new: NewServer) -> Result<ServerView, Problem> {
         let taken: Vec<String> = self
             .ask(|answer| Command::List { answer })
             .await?
@@ -84,7 +100,7 @@ impl Handle {
             self.keep(EntryKind::Headers, &id, Secret::new(text)).await?;
         }
         let secrets = NewSecrets { client: new.client_secret, headers: new.headers };
-        let added = self.ask(|answer| Command::Add { server, secrets, is_listed, answer }).await;
+        let added = self.ask(|answer| Command::Add { server, secrets, answer }).await;
         if added.is_err() {
             for kind in [EntryKind::ClientSecret, EntryKind::Headers] {
                 if let Ok(entry) = entry(kind, &id) {
@@ -121,9 +137,14 @@ impl Handle {
         self.vault.check().await.map_err(|error| vault_problem(&error))?;
         let connecting = name.to_owned();
         let window = window.unwrap_or(sign_in::WINDOW).min(sign_in::WINDOW);
-        let connected = self
-            .ask(|answer| Command::Connect { name: connecting, browser, window, progress, answer })
-            .await?;
+        let asked = self
+            .ask(|answer| Command::Connect { name: connecting, browser, window, progress, answer });
+        // Whoever joins a sign-in under way has a window of their own.
+        let Ok(connected) = tokio::time::timeout(window + JOIN_MARGIN, asked).await else {
+            self.tell(Command::Leave { name: name.to_owned() });
+            return Err(Problem::new(Code::CallbackTimeout).with("server", name));
+        };
+        let connected = connected?;
         let name = name.to_owned();
         match tokio::time::timeout(FIRST_LOOK, self.count_tools(&name)).await {
             Ok(Ok(())) => self.ask(|answer| Command::Status { name, answer }).await,
@@ -134,6 +155,19 @@ impl Handle {
     /// Lists a server's tools for the first time; how many there are is shown from then on.
     async fn count_tools(&self, name: &str) -> Result<(), Problem> {
         mcp::Session::open(self, name).await?.tools().await.map(drop)
+    }
+
+    /// Ends a server's grant, and with `is_final` its place on the list.
+    ///
+    /// # Errors
+    /// When the keychain cannot be asked although it may hold something; nothing has changed then.
+    pub(super) async fn end(&self, name: &str, is_final: bool) -> Result<Ended, Problem> {
+        let holder = name.to_owned();
+        if self.ask(|answer| Command::HoldsSecrets { name: holder, answer }).await? {
+            self.check_vault().await?;
+        }
+        let name = name.to_owned();
+        self.ask(|answer| Command::SignOut { name, is_final, answer }).await
     }
 
     /// Makes a client key.
@@ -160,15 +194,17 @@ impl Handle {
         &self,
         server: NewServer,
         browser: Option<Browser>,
+        watcher: mpsc::UnboundedSender<Progress>,
     ) -> Result<ClientKey, Problem> {
         let like = server.clone();
-        let name = match self.ask(|answer| Command::Find { like, answer }).await? {
-            Some(name) => name,
-            None => self.add(server, true).await?.name,
+        let (name, is_new_server) = match self.ask(|answer| Command::Find { like, answer }).await? {
+            Some(name) => (name, false),
+            None => (self.add(server).await?.name, true),
         };
-        let watched = name.clone();
-        self.ask(|answer| Command::Watch { name: watched, browser, answer }).await?;
-        self.make_key("exec", &name, false, true).await
+        let (watched, watcher) = (name.clone(), Some(watcher));
+        self.ask(|answer| Command::Watch { name: watched, browser, watcher, answer }).await?;
+        let key = self.make_key("exec", &name, false, true).await?;
+        Ok(ClientKey { is_new_server, ..key })
     }
 
     /// Ends it.
@@ -176,7 +212,7 @@ impl Handle {
         let (client, digest) = (None, Some(session.digest.clone()));
         let _ = self.ask(|answer| Command::RevokeKeys { client, digest, answer }).await;
         let name = session.server.clone();
-        let _ = self.ask(|answer| Command::Watch { name, browser: None, answer }).await;
+        let _ = self.ask(|answer| Command::Watch { name, browser: None, watcher: None, answer }).await;
     }
 
     /// Tests the keychain.
@@ -185,6 +221,11 @@ impl Handle {
     /// Why it does not work.
     pub async fn check_vault(&self) -> Result<crate::vault::Lasts, Problem> {
         self.vault.check().await.map_err(|error| vault_problem(&error))
+    }
+
+    /// Whether a command started it, so that one of the user's own may take its place.
+    pub fn is_background(&self) -> bool {
+        self.is_background
     }
 
     /// Whether grants are gone when the broker ends.

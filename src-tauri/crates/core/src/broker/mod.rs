@@ -16,6 +16,7 @@ mod sign_out;
 mod slot;
 #[cfg(all(test, unix))]
 mod tests;
+mod turn;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +48,9 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// How long a predecessor may take to give up lock and port.
 const HAND_OVER: Duration = Duration::from_secs(8);
+
+/// How many servers ask the vault at a time.
+const LOADS: usize = 8;
 
 /// The URL of the client document that this build was made with.
 const BUILT_IN_DOCUMENT: Option<&str> = option_env!("KEYFOB_CLIENT_METADATA_URL");
@@ -90,6 +94,8 @@ pub struct Options {
     pub document: Option<ClientDocumentUrl>,
     /// Overrides the setting.
     pub ca_file: Option<PathBuf>,
+    /// Whether a command started it, so that one of the user's own may take its place.
+    pub is_background: bool,
     /// Where settings are read from by a broker without folders of its own.
     pub settings_file: Option<PathBuf>,
     /// For servers that say nothing of their own.
@@ -130,6 +136,9 @@ impl Running {
     /// # Errors
     /// When another one runs, the port is taken, or the settings cannot be used.
     pub async fn start(options: Options) -> Result<Self, Problem> {
+        if options.listens {
+            raise_descriptors();
+        }
         if let Some(paths) = &options.paths {
             paths.create().map_err(|error| {
                 Problem::new(Code::ConfigInvalid)
@@ -188,7 +197,8 @@ impl Running {
             activity: Arc::default(),
         };
         let (stop, stopped) = watch::channel(false);
-        let handle = Handle::new(command.clone(), gateway.clone(), vault.clone());
+        let handle =
+            Handle::new(command.clone(), gateway.clone(), vault.clone(), options.is_background);
         let controller = Controller {
             config,
             remembered,
@@ -200,8 +210,9 @@ impl Running {
             browser,
             gateway: gateway.clone(),
             probes: options.probes,
-            only_looks: !options.listens,
+            only_looks: !options.listens && !options.probes,
             defaults: options.defaults.clone(),
+            loads: Arc::new(tokio::sync::Semaphore::new(LOADS)),
             reports: report,
             commands: command,
             deferred: Vec::new(),
@@ -258,6 +269,19 @@ impl Running {
         #[cfg(unix)]
         if let Some(control) = self.control {
             control.close();
+        }
+    }
+}
+
+/// Every stream takes two descriptors, and some systems begin with 256.
+fn raise_descriptors() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!(%error, "the limit of open files stays as it is");
         }
     }
 }

@@ -8,6 +8,7 @@ use keyfob_auth::registration::RegistrationKind;
 use keyfob_auth::token::{self, TokenError};
 use keyfob_auth::trace::{Step, TraceStep};
 
+use super::turn::Turn;
 use crate::clock;
 use crate::fetch::Fetch;
 use crate::reach::Reach;
@@ -15,7 +16,7 @@ use crate::vault::{EntryId, Vault, VaultError};
 
 /// How it ended.
 #[derive(Debug)]
-pub enum End {
+pub(super) enum End {
     /// A new token; it is in the vault unless the vault failed.
     Renewed {
         /// The grant with it.
@@ -42,12 +43,11 @@ pub enum End {
 }
 
 /// Renews a grant's access token and saves the result before anyone may use it.
-pub async fn refresh(
+pub(super) async fn refresh(
     grant: Box<Grant>,
     server_url: url::Url,
     fetch: Fetch,
-    vault: Vault,
-    entry: EntryId,
+    kept: Kept,
 ) -> End {
     let started = clock::now();
     let line =
@@ -84,7 +84,7 @@ pub async fn refresh(
         Ok(tokens) => {
             let mut renewed = grant;
             renewed.renew(tokens);
-            let unsaved = save(&vault, &entry, &renewed).await;
+            let unsaved = kept.save(&renewed).await;
             let mut line = line("renewed".to_owned()).target(&target);
             if let Some(error) = &unsaved {
                 line = line.decision("kept in memory").reason(error.to_string()).warn();
@@ -93,7 +93,7 @@ pub async fn refresh(
         }
         Err(TokenError::Refused { error, .. }) if error.ends_grant() => {
             let said = line(error.to_string()).target(&target);
-            match another_was_quicker(&vault, &entry, &grant).await {
+            match kept.by_another(&grant).await {
                 Some(stored) => {
                     let line = said.decision("using what was stored meanwhile");
                     End::Renewed { grant: stored, unsaved: None, line }
@@ -138,18 +138,30 @@ pub async fn refresh(
     }
 }
 
-/// Saves a rotated token; once more where the first try did not get through.
-async fn save(vault: &Vault, entry: &EntryId, grant: &Grant) -> Option<VaultError> {
-    let first = vault.put(entry, grant.encode()).await.err()?;
-    match first {
-        // Asking again would only open a second prompt.
-        VaultError::Locked | VaultError::Denied | VaultError::TimedOut => Some(first),
-        _ => vault.put(entry, grant.encode()).await.err(),
-    }
+/// Where the grant is kept.
+pub(super) struct Kept {
+    pub(super) vault: Vault,
+    pub(super) entry: EntryId,
+    pub(super) turn: Turn,
+    pub(super) epoch: u64,
 }
 
-/// Another process may have refreshed with the same token: a loser must not erase the winner.
-async fn another_was_quicker(vault: &Vault, entry: &EntryId, used: &Grant) -> Option<Box<Grant>> {
-    let stored = Grant::decode(&vault.get(entry).await.ok()??).ok()?;
-    (stored.refresh != used.refresh).then(|| Box::new(stored))
+impl Kept {
+    /// Saves a rotated token, unless another sign-in or a sign-out has come in between; once more
+    /// where the first try did not get through.
+    async fn save(&self, grant: &Grant) -> Option<VaultError> {
+        let _writing = self.turn.write(self.epoch).await?;
+        let first = self.vault.put(&self.entry, grant.encode()).await.err()?;
+        match first {
+            // Asking again would only open a second prompt.
+            VaultError::Locked | VaultError::Denied | VaultError::TimedOut => Some(first),
+            _ => self.vault.put(&self.entry, grant.encode()).await.err(),
+        }
+    }
+
+    /// Another process may have refreshed with the same token: a loser must not erase the winner.
+    async fn by_another(&self, used: &Grant) -> Option<Box<Grant>> {
+        let stored = Grant::decode(&self.vault.get(&self.entry).await.ok()??).ok()?;
+        (stored.refresh != used.refresh).then(|| Box::new(stored))
+    }
 }

@@ -33,8 +33,12 @@ pub(super) enum ServerReport {
     Progress(Progress),
     /// A sign-in ended.
     SignInEnded(sign_in::End),
-    /// A refresh ended.
-    RefreshEnded(refresh::End),
+    /// A refresh ended that was begun in this epoch.
+    RefreshEnded(u64, refresh::End),
+    /// A token that could not be saved was tried again.
+    Saved(bool),
+    /// No browser could be opened for the sign-in.
+    BrowserFailed(String),
 }
 
 /// What a server said when it was asked.

@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use keyfob_auth::flow::Memo;
 use keyfob_auth::grant::encode_registration;
+use keyfob_auth::registration::RegistrationKind;
 use keyfob_auth::trace::{TraceStep, Weight};
 use tracing::{debug, info, warn};
 
 use super::begin::Kept;
 use super::controller::{Controller, entry, registration_id, set_headers};
 use super::report::{Probe, Report, ServerReport};
-use super::{refresh, sign_in};
+use super::{refresh, sign_in, sign_out};
 use crate::clock;
 use crate::problem::{Code, Problem};
 use crate::server::{Event, LastSaid};
-use crate::vault::EntryKind;
+use crate::vault::{EntryKind, VaultError};
 use crate::view::{Progress, TraceView};
+
+/// When a token that could not be saved is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
 /// First and longest pause after a refresh that could not be made.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -24,6 +28,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 impl Controller {
     pub(super) fn report(&mut self, report: Report) {
         let Report { server: id, report } = report;
+        // What comes back for a server that was removed meanwhile concerns nobody.
+        if !self.slots.contains_key(&id) {
+            return;
+        }
         match report {
             ServerReport::Loaded(loaded) => self.loaded(&id, loaded),
             ServerReport::Probed(probe) => self.probed(&id, probe),
@@ -31,7 +39,9 @@ impl Controller {
             ServerReport::Memos(memos) => self.remember(&id, memos),
             ServerReport::Progress(progress) => self.progress(&id, progress),
             ServerReport::SignInEnded(end) => self.sign_in_ended(&id, end),
-            ServerReport::RefreshEnded(end) => self.refresh_ended(&id, end),
+            ServerReport::RefreshEnded(epoch, end) => self.refresh_ended(&id, epoch, end),
+            ServerReport::Saved(is_saved) => self.saved(&id, is_saved),
+            ServerReport::BrowserFailed(cause) => self.browser_failed(&id, &cause),
         }
     }
 
@@ -75,6 +85,7 @@ impl Controller {
         let Some(slot) = self.slots.get_mut(id) else { return };
         let event = match probe {
             Probe::Open => {
+                slot.last_failure = None;
                 self.remembered.server(id).last = Some(LastSaid::Open);
                 self.remembered.save();
                 Event::Answered
@@ -174,6 +185,7 @@ impl Controller {
     fn sign_in_ended(&mut self, id: &str, end: sign_in::End) {
         let redirect_uri = keyfob_auth::client_document::redirect_uri(self.gateway.port);
         let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.challenge = None;
         let under_way = slot.sign_in.take();
         let name = slot.config.name.clone();
         let failed = |problem: Problem| (Event::SignInFailed, Some(problem));
@@ -183,6 +195,8 @@ impl Controller {
                 (Event::Answered, None)
             }
             sign_in::End::SignedIn(grant) => {
+                let registration = registration_id(&grant.registration);
+                let is_dynamic = grant.registration.kind == RegistrationKind::Dcr;
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());
                 slot.failures = 0;
@@ -190,15 +204,15 @@ impl Controller {
                 slot.challenge = None;
                 let facts = self.remembered.server(id);
                 facts.has_worked = true;
+                facts.registration = is_dynamic.then_some(registration);
                 facts.last = Some(LastSaid::SignIn);
                 (Event::SignedIn, None)
             }
             sign_in::End::Failed(error) => {
-                failed(Problem::from_sign_in(&error, &name, &redirect_uri))
+                failed(Problem::from_sign_in(&error, &name, &slot.config.url, &redirect_uri))
             }
             sign_in::End::NotKept(problem) => failed(problem),
         };
-        let problem = problem.map(|problem| problem.with("url", &slot.config.url));
         slot.last_failure.clone_from(&problem);
         slot.held_failure.clone_from(&problem);
         self.remembered.save();
@@ -214,7 +228,12 @@ impl Controller {
         }
     }
 
-    fn refresh_ended(&mut self, id: &str, end: refresh::End) {
+    fn refresh_ended(&mut self, id: &str, epoch: u64, end: refresh::End) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.is_refreshing = false;
+        if slot.turn.epoch() != epoch {
+            return self.too_late(id, end);
+        }
         let Some(slot) = self.slots.get_mut(id) else { return };
         let now = clock::now();
         let (line, events) = match end {
@@ -223,6 +242,11 @@ impl Controller {
                 slot.failures = 0;
                 slot.not_before = now;
                 slot.is_unsaved = unsaved.is_some();
+                slot.save_again_at = match &unsaved {
+                    // Asking a locked keychain again would only open its prompt again.
+                    None | Some(VaultError::Locked | VaultError::Denied) => None,
+                    Some(_) => Some(now.plus(SAVE_AGAIN)),
+                };
                 let events = match unsaved {
                     None => vec![Event::Renewed],
                     Some(_) => vec![Event::Renewed, Event::VaultFailed],
@@ -261,6 +285,37 @@ impl Controller {
             self.step(id, event);
         }
         self.remembered.save();
+    }
+
+    /// A refresh ended after a sign-in or sign-out: its tokens are of no use to anyone.
+    fn too_late(&mut self, id: &str, end: refresh::End) {
+        if let refresh::End::Renewed { grant, .. } = end
+            && self.slots.get(id).is_some_and(|slot| slot.grant.is_none())
+        {
+            let fetch = self.fetch.clone();
+            tokio::spawn(async move { sign_out::revoke(&grant, &fetch).await });
+        }
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.settle();
+        }
+    }
+
+    fn saved(&mut self, id: &str, is_saved: bool) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.is_unsaved = !is_saved;
+        slot.save_again_at = (!is_saved).then(|| clock::now().plus(LONGEST_PAUSE));
+        if is_saved {
+            self.step(id, Event::Renewed);
+        }
+    }
+
+    /// Without a browser the link is for whoever watches; where nobody does, it is over.
+    fn browser_failed(&mut self, id: &str, cause: &str) {
+        let Some(slot) = self.slots.get(id) else { return };
+        warn!(server = %slot.config.name, %cause, "no browser");
+        if let Some(under_way) = slot.sign_in.as_ref().filter(|u| u.watchers.is_empty()) {
+            let _ = under_way.wishes.send(sign_in::Wish::NoBrowser);
+        }
     }
 
     /// Deletes an entry of the vault, in its own time.

@@ -30,9 +30,10 @@ impl Handle {
                 "gateway": self.gateway().origin(),
                 "pid": std::process::id(),
                 "keeps_in_memory": self.keeps_in_memory(),
+                "is_background": self.is_background(),
             })),
             Request::Add(new) => {
-                let added = self.add(new, true).await?;
+                let added = self.add(new).await?;
                 to_value(self.looked_at(added).await?)
             }
             Request::List => to_value(self.ask(|answer| Command::List { answer }).await?),
@@ -57,12 +58,8 @@ impl Handle {
             Request::Refresh { name } => {
                 to_value(self.ask(|answer| Command::Refresh { name, answer }).await?)
             }
-            Request::SignOut { name } => to_value(
-                self.ask(|answer| Command::SignOut { name, is_final: false, answer }).await?,
-            ),
-            Request::Remove { name } => to_value(
-                self.ask(|answer| Command::SignOut { name, is_final: true, answer }).await?,
-            ),
+            Request::SignOut { name } => to_value(self.end(&name, false).await?),
+            Request::Remove { name } => to_value(self.end(&name, true).await?),
             Request::Tools { name } => {
                 let tools = mcp::Session::open(self, &name).await?.tools().await?;
                 Ok(Value::Array(tools))

@@ -7,11 +7,11 @@ use keyfob_auth::authorize::AuthorizationResponse;
 use keyfob_auth::flow::{Event, Memo, Next, Outcome, Plan, SignIn, SignInError, Visit};
 use keyfob_auth::grant::Grant;
 use keyfob_auth::trace::{Step, TraceStep};
-use keyfob_auth::wire::NoAnswer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::report::{Report, ServerReport};
+use super::turn::Turn;
 use crate::browser::Browser;
 use crate::clock;
 use crate::fetch::Fetch;
@@ -31,10 +31,12 @@ pub enum Wish {
     AnotherWay,
     /// No more.
     Cancel,
+    /// No browser came, and nobody is there to open the link.
+    NoBrowser,
 }
 
 /// One sign-in with all that it needs.
-pub struct Task {
+pub(super) struct Task {
     /// The server's id.
     pub server: String,
     /// Its name, for the pages.
@@ -57,15 +59,21 @@ pub struct Task {
     pub vault: Vault,
     /// Under which name.
     pub entry: EntryId,
+    /// Whose turn it is to write it.
+    pub(super) turn: Turn,
+    /// In which epoch this began.
+    pub epoch: u64,
     /// The way to the broker.
     pub reports: mpsc::UnboundedSender<Report>,
+    /// The way to wish for oneself.
+    pub wishing: mpsc::UnboundedSender<Wish>,
     /// What the person wishes.
     pub wishes: mpsc::UnboundedReceiver<Wish>,
 }
 
 /// How it ended.
 #[derive(Debug)]
-pub enum End {
+pub(super) enum End {
     /// The server needs no sign-in.
     Open,
     /// The grant is in the vault.
@@ -90,7 +98,7 @@ impl Task {
         news.send_replace(match &end {
             End::Open | End::SignedIn(_) => PageNews::Done,
             End::Failed(error) => {
-                let problem = Problem::from_sign_in(error, &self.name, &redirect_uri);
+                let problem = Problem::from_sign_in(error, &self.name, self.plan.server.as_str(), &redirect_uri);
                 PageNews::Failed(problem.to_string())
             }
             End::NotKept(problem) => PageNews::Failed(problem.to_string()),
@@ -118,10 +126,17 @@ impl Task {
                 Next::Fetch(request) => {
                     let fetch = self.fetch.clone();
                     let sending = fetch.send(request, reach);
-                    tokio::select! {
-                        answer = sending => Event::Answer(answer),
-                        event = wish(&mut self.wishes) => event,
-                        () = tokio::time::sleep_until(self.deadline) => Event::TimedOut,
+                    tokio::pin!(sending);
+                    loop {
+                        tokio::select! {
+                            answer = &mut sending => break Event::Answer(answer),
+                            wish = self.wishes.recv() => match wish {
+                                // There is no way yet of which another could be tried.
+                                Some(Wish::AnotherWay | Wish::NoBrowser) => {}
+                                Some(Wish::Cancel) | None => break Event::Cancelled,
+                            },
+                            () = tokio::time::sleep_until(self.deadline) => break Event::TimedOut,
+                        }
                     }
                 }
                 Next::Browse(visit) => {
@@ -129,16 +144,14 @@ impl Task {
                     if visits > 1 {
                         news.send_replace(PageNews::AnotherWay);
                     }
-                    next = self.visit(&mut flow, visit, page.clone()).await?;
+                    next = self.visit(&mut flow, visit, page.clone(), reach).await?;
                     if !matches!(next, Next::Over(_)) {
                         news.send_replace(PageNews::Working);
                     }
                     continue;
                 }
                 // Only a visit waits, and it waits inside itself.
-                Next::Wait => {
-                    Event::Answer(Err(NoAnswer::Unreachable("nothing to wait for".into())))
-                }
+                Next::Wait => return Err(Problem::internal("the sign-in lost its place")),
             };
             next = flow.step(event, clock::now(), &entropy()?);
         }
@@ -150,27 +163,45 @@ impl Task {
         flow: &mut SignIn,
         visit: Visit,
         page: watch::Receiver<PageNews>,
+        reach: Reach,
     ) -> Result<Next, Problem> {
+        if !reach.allows_visit(visit.url.expose()) {
+            let issuer = self.plan.server.origin().to_owned();
+            return Ok(Next::Over(Outcome::Failed(SignInError::UnsafeLink { issuer })));
+        }
         let (answers, mut came) = mpsc::unbounded_channel::<AuthorizationResponse>();
         let authority = self.plan.redirect_uri.split('/').nth(2).unwrap_or_default();
         self.callbacks.expect(&visit.state, &self.name, authority, answers, page);
         let nonce = self.callbacks.link(&visit.url).map_err(Problem::internal)?;
         let until = clock::now().plus(self.deadline.saturating_duration_since(Instant::now()));
+        let link = format!("{}/go/{nonce}", self.origin);
+        let wishing = self.wishing.clone();
+        let dead_end = move || {
+            let _ = wishing.send(Wish::AnotherWay);
+        };
+        let opened = self.browser.open(&link, self.ca_file.as_deref(), dead_end).await;
         self.report(ServerReport::Progress(Progress::Link {
             link: visit.url.expose().to_owned(),
             until: clock::rfc3339(until),
+            is_opened: opened.is_ok() && self.browser != Browser::None,
         }));
-        let link = format!("{}/go/{nonce}", self.origin);
-        let mut opened = Some(self.browser.open(&link, self.ca_file.as_deref()).await);
+        let mut cause = String::new();
+        if let Err(error) = opened {
+            let line = TraceStep::new(clock::now(), Step::Browser, "not opened").reason(&error).warn();
+            self.report(ServerReport::Trace(vec![line]));
+            self.report(ServerReport::BrowserFailed(error.clone()));
+            cause = error;
+        }
         self.tell(flow);
         let next = loop {
-            let event = match opened.take() {
-                Some(Err(cause)) => Event::BrowserFailed(cause),
-                Some(Ok(())) | None => tokio::select! {
-                    Some(response) = came.recv() => Event::Callback(response),
-                    event = wish(&mut self.wishes) => event,
-                    () = tokio::time::sleep_until(self.deadline) => Event::TimedOut,
+            let event = tokio::select! {
+                Some(response) = came.recv() => Event::Callback(response),
+                wish = self.wishes.recv() => match wish {
+                    Some(Wish::AnotherWay) => Event::TryAnotherWay,
+                    Some(Wish::NoBrowser) => Event::BrowserFailed(cause.clone()),
+                    Some(Wish::Cancel) | None => Event::Cancelled,
                 },
+                () = tokio::time::sleep_until(self.deadline) => Event::TimedOut,
             };
             let entropy = clock::entropy().map_err(Problem::internal)?;
             let next = flow.step(event, clock::now(), &entropy);
@@ -187,6 +218,11 @@ impl Task {
     /// A sign-in has worked when its grant is in the vault.
     async fn keep(&mut self, grant: Box<Grant>) -> End {
         let started = clock::now();
+        let Some(_writing) = self.turn.write(self.epoch).await else {
+            return End::Failed(SignInError::Cancelled);
+        };
+        // What is being renewed of an older grant must not take the place of this one.
+        self.turn.advance();
         let kept = self.vault.put(&self.entry, grant.encode()).await;
         let line = |said: String| TraceStep::new(clock::now(), Step::Vault, said).since(started);
         match kept {
@@ -223,12 +259,5 @@ impl Task {
 
     fn report(&self, report: ServerReport) {
         let _ = self.reports.send(Report { server: self.server.clone(), report });
-    }
-}
-
-async fn wish(wishes: &mut mpsc::UnboundedReceiver<Wish>) -> Event {
-    match wishes.recv().await {
-        Some(Wish::AnotherWay) => Event::TryAnotherWay,
-        Some(Wish::Cancel) | None => Event::Cancelled,
     }
 }

@@ -9,6 +9,7 @@ use keyfob_auth::{Secret, Timestamp, scope};
 use tokio::sync::{mpsc, oneshot};
 
 use super::sign_in::Wish;
+use super::turn::Turn;
 use crate::config::ServerConfig;
 use crate::gateway::seat::{Bearer, Lease, Reply, Seat};
 use crate::problem::{Code, Problem};
@@ -71,6 +72,10 @@ pub struct Slot {
     pub generation: u64,
     /// The user's own client secret.
     pub own_secret: Option<Secret>,
+    /// Whose turn it is to write the grant.
+    pub(super) turn: Turn,
+    /// A refresh is in flight, whatever the state.
+    pub is_refreshing: bool,
     /// The vault is being asked.
     pub is_loading: bool,
     /// What the server last said to a client.
@@ -81,8 +86,10 @@ pub struct Slot {
     pub not_before: Timestamp,
     /// How often in a row a refresh failed.
     pub failures: u32,
-    /// How often in a row more access was asked for.
+    /// How often more access was asked for since [`Slot::step_ups_since`].
     pub step_ups: u32,
+    /// When counting began.
+    pub step_ups_since: Timestamp,
     /// When the last sign-in succeeded.
     pub signed_in_at: Option<Timestamp>,
     /// What became of a sign-in that was started for a held request; it is not repeated for the
@@ -96,6 +103,10 @@ pub struct Slot {
     pub waiters: Vec<Waiter>,
     /// A renewed token could not be saved.
     pub is_unsaved: bool,
+    /// When that is tried again.
+    pub save_again_at: Option<Timestamp>,
+    /// Who watches the sign-ins that held requests start.
+    pub watcher: Option<mpsc::UnboundedSender<Progress>>,
     /// How links are opened for this server alone (a session's choice).
     pub browser: Option<crate::browser::Browser>,
 }
@@ -110,18 +121,23 @@ impl Slot {
             grant: None,
             generation: 0,
             own_secret: None,
+            turn: Turn::default(),
+            is_refreshing: false,
             is_loading: false,
             challenge: None,
             refused: None,
             not_before: Timestamp(0),
             failures: 0,
             step_ups: 0,
+            step_ups_since: Timestamp(0),
             signed_in_at: None,
             held_failure: None,
             last_failure: None,
             sign_in: None,
             waiters: Vec::new(),
             is_unsaved: false,
+            save_again_at: None,
+            watcher: None,
             browser: None,
         }
     }
@@ -146,7 +162,10 @@ impl Slot {
 
     /// Tells the gateway what a request may carry now.
     pub fn publish(&self) {
-        self.seat.set_lease(self.lease());
+        let lease = self.lease();
+        if !lease.is_like(&self.seat.lease()) {
+            self.seat.set_lease(lease);
+        }
     }
 
     /// What a request may carry now.
@@ -181,7 +200,7 @@ impl Slot {
         let is_served = waiter.awaits.is_served_by(self.generation);
         match self.state.kind() {
             Kind::Probing if self.is_loading => return None,
-            Kind::Refreshing => return None,
+            _ if self.is_refreshing => return None,
             Kind::SigningIn if waiter.holds || wants_scope => return None,
             Kind::NeedsScope if wants_scope && !is_served => return None,
             _ => {}
@@ -194,6 +213,8 @@ impl Slot {
             Lease::Bearer(_) if !is_served => Err(match (&self.held_failure, self.state.kind()) {
                 (Some(failure), _) if waiter.holds => failure.clone(),
                 (_, Kind::Offline) => self.problem(Code::Offline),
+                // A refresh that could not be made now says nothing about the grant.
+                _ if self.failures > 0 => self.problem(Code::Offline),
                 _ if wants_scope => self.problem(Code::ScopeNeeded),
                 _ => self.problem(Code::GrantExpired),
             }),
@@ -204,7 +225,7 @@ impl Slot {
     /// Answers the requests that need wait no longer.
     pub fn settle(&mut self) {
         let waiters = std::mem::take(&mut self.waiters);
-        for waiter in waiters {
+        for waiter in waiters.into_iter().filter(|waiter| !waiter.reply.is_closed()) {
             match self.offer(&waiter) {
                 Some(answer) => {
                     let _ = waiter.reply.send(answer);
@@ -218,7 +239,7 @@ impl Slot {
     pub fn problem(&self, code: Code) -> Problem {
         let wanted = match &self.state {
             State::NeedsScope(state) => scope::join(&state.wanted),
-            _ => String::new(),
+            _ => self.challenge.as_ref().and_then(|c| c.scope.clone()).unwrap_or_default(),
         };
         let problem = Problem::new(code).with("server", &self.config.name);
         if code == Code::ScopeNeeded { problem.with("scopes", wanted) } else { problem }

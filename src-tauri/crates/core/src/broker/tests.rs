@@ -23,6 +23,7 @@ fn options(home: &std::path::Path, predecessor: Predecessor) -> Options {
         browser: None,
         document: None,
         ca_file: None,
+        is_background: false,
         settings_file: None,
         defaults: super::Defaults::default(),
     }
@@ -92,7 +93,7 @@ async fn a_successor_gets_lock_and_port_within_five_seconds_although_a_stream_is
     let mut first =
         Running::start(options(home.path(), Predecessor::Respect)).await.expect("a broker");
     let server = NewServer { url: endless_stream().await, ..NewServer::default() };
-    let name = first.handle.add(server, true).await.expect("a server").name;
+    let name = first.handle.add(server).await.expect("a server").name;
     let port = first.handle.gateway().port;
     let stream = open_stream(&first.handle, &name).await;
     let ending = tokio::spawn(async move {

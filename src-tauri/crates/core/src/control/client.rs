@@ -23,6 +23,11 @@ pub struct Connection {
 /// Connects to the broker of a profile; `None` when there is none.
 pub async fn connect(paths: &Paths) -> Option<Connection> {
     let stream = UnixStream::connect(socket::path(paths)).await.ok()?;
+    // Secrets go this way: whoever else may have made this socket gets none.
+    if stream.peer_cred().ok()?.uid() != rustix::process::geteuid().as_raw() {
+        tracing::warn!("the control socket belongs to another user; it is not used");
+        return None;
+    }
     let (read, write) = stream.into_split();
     Some(Connection { lines: BufReader::new(read), write })
 }

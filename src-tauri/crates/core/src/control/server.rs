@@ -15,9 +15,13 @@ use super::protocol::{Hello, LONGEST_LINE, Reply, Request, VERSION};
 use super::socket;
 use crate::bridge;
 use crate::broker::Handle;
-use crate::broker::command::Command;
+use crate::broker::command::{ClientKey, Command};
 use crate::paths::Paths;
 use crate::problem::{Code, Problem};
+use crate::view::Progress;
+
+/// How long whoever connects may take to say what is asked.
+const HELLO: Duration = Duration::from_secs(5);
 
 /// The listener and what it knows of its connections.
 #[derive(Debug)]
@@ -95,7 +99,10 @@ async fn serve(
     let mut lines = BufReader::new(read);
     let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
     let mut line = String::new();
-    (&mut lines).take(most).read_line(&mut line).await?;
+    let mut first = (&mut lines).take(most);
+    let hello = first.read_line(&mut line);
+    let Ok(read) = tokio::time::timeout(HELLO, hello).await else { return Ok(()) };
+    read?;
     let hello: Hello = match serde_json::from_str(&line) {
         Ok(hello) => hello,
         Err(_) => {
@@ -120,21 +127,34 @@ async fn serve(
     }
 }
 
-/// One request, its progress, its end. A client that hangs up ends a sign-in that it started.
+/// One request, its progress, its end. A sign-in ends with the last one who waits for it.
 async fn answer(
     handle: &Handle,
     request: Request,
-    mut lines: BufReader<OwnedReadHalf>,
-    mut write: OwnedWriteHalf,
+    lines: BufReader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
 ) -> io::Result<()> {
     let connecting = match &request {
         Request::Connect { name, .. } => Some(name.clone()),
         _ => None,
     };
+    let answered = answer_or_hang_up(handle, request, lines, write).await;
+    if let Some(name) = connecting {
+        handle.tell(Command::Leave { name });
+    }
+    answered
+}
+
+async fn answer_or_hang_up(
+    handle: &Handle,
+    request: Request,
+    mut lines: BufReader<OwnedReadHalf>,
+    mut write: OwnedWriteHalf,
+) -> io::Result<()> {
     let (progress, mut steps) = mpsc::unbounded_channel();
     let answering = handle.answer(request, progress);
     tokio::pin!(answering);
-    let mut rest = String::new();
+    let mut ignored = [0; 1024];
     loop {
         tokio::select! {
             biased;
@@ -149,11 +169,7 @@ async fn answer(
                 };
                 return send(&mut write, &reply).await;
             }
-            read = lines.read_line(&mut rest) => if read.unwrap_or(0) == 0 {
-                if let Some(name) = connecting {
-                    let (nobody, _) = mpsc::unbounded_channel();
-                    let _ = handle.answer(Request::Cancel { name }, nobody).await;
-                }
+            read = lines.read(&mut ignored) => if read.unwrap_or(0) == 0 {
                 return Ok(());
             },
         }
@@ -179,31 +195,51 @@ async fn session(
     handle: &Handle,
     server: super::protocol::NewServer,
     browser: Option<crate::browser::Browser>,
-    mut lines: BufReader<OwnedReadHalf>,
+    lines: BufReader<OwnedReadHalf>,
     mut write: OwnedWriteHalf,
 ) -> io::Result<()> {
-    let opened = match handle.open_session(server, browser).await {
+    let (watcher, steps) = mpsc::unbounded_channel();
+    let opened = match handle.open_session(server, browser, watcher).await {
         Ok(opened) => opened,
         Err(problem) => return send(&mut write, &Reply::Problem(problem)).await,
     };
+    let ended = in_session(handle, &opened, steps, lines, write).await;
+    handle.close_session(&opened).await;
+    ended
+}
+
+async fn in_session(
+    handle: &Handle,
+    opened: &ClientKey,
+    mut steps: mpsc::UnboundedReceiver<Progress>,
+    mut lines: BufReader<OwnedReadHalf>,
+    mut write: OwnedWriteHalf,
+) -> io::Result<()> {
     let key = opened.key.expose();
     let told = json!({
         "name": opened.server,
         "key": key,
         "url": format!("{}/k/{key}/{}", opened.origin, opened.server),
+        "is_new": opened.is_new_server,
     });
     send(&mut write, &Reply::Done(told)).await?;
-    // The client asks how it went with a line of its own, then hangs up.
     let mut line = String::new();
-    while lines.read_line(&mut line).await.unwrap_or(0) > 0 {
-        let failure =
-            handle.ask(|answer| Command::LastFailure { name: opened.server.clone(), answer }).await;
-        let failure = failure.ok().flatten();
-        send(&mut write, &Reply::Done(serde_json::to_value(failure)?)).await?;
-        line.clear();
+    loop {
+        tokio::select! {
+            Some(step) = steps.recv() => send(&mut write, &Reply::Progress(step)).await?,
+            // The client asks how it went with a line of its own, then hangs up.
+            read = lines.read_line(&mut line) => {
+                if read.unwrap_or(0) == 0 {
+                    return Ok(());
+                }
+                line.clear();
+                let name = opened.server.clone();
+                let failure = handle.ask(|answer| Command::LastFailure { name, answer }).await;
+                let failure = serde_json::to_value(failure.ok().flatten())?;
+                send(&mut write, &Reply::Done(failure)).await?;
+            }
+        }
     }
-    handle.close_session(&opened).await;
-    Ok(())
 }
 
 async fn send(write: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {

@@ -85,7 +85,7 @@ fn json_rpc_error(status: StatusCode, problem: &Problem, id: Option<&RawValue>) 
         "error": {
             "code": ERROR_CODE,
             "message": problem.to_string(),
-            "data": { "code": problem.code, "remedy": problem.remedy },
+            "data": { "code": problem.code, "remedy": problem.remedy, "params": problem.params },
         },
     });
     let mut response = http::Response::new(full(body.to_string()));
@@ -93,8 +93,12 @@ fn json_rpc_error(status: StatusCode, problem: &Problem, id: Option<&RawValue>) 
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(OWN_MARK, HeaderValue::from_static("1"));
     response
 }
+
+/// Marks an answer as the gateway's own: a server's is passed on without it.
+pub const OWN_MARK: &str = "keyfob-problem";
 
 /// Sends the browser on.
 pub fn see(status: StatusCode, location: &str) -> Response {

@@ -22,6 +22,9 @@ use crate::problem::{Code, Problem};
 /// Most requests that one request of a client may become.
 const MOST_TRIES: usize = 6;
 
+/// How long a request waits while its person decides about more access.
+const DECISION: Duration = Duration::from_secs(120);
+
 /// A request, taken apart.
 pub struct Inbound {
     /// The method.
@@ -107,7 +110,7 @@ pub async fn forward(
             300..=303 | 305..=306 => return trouble(&asking.moved_away(), &known),
             _ => {
                 if (200..300).contains(&status) && seat.is_first_answer() {
-                    let _ = broker.send(Ask::Answered { server: seat.id.clone() });
+                    let _ = broker.send(Ask::Answered { server: seat.id.clone(), generation });
                 }
                 return relay::answer(response);
             }
@@ -164,7 +167,13 @@ impl Asking<'_> {
     ) -> Result<Lease, Problem> {
         let server = self.seat.id.clone();
         let holds = self.holds;
-        self.ask(|reply| Ask::ScopeWanted { server, generation, challenge, holds, reply }).await
+        let wanted = challenge.scope.clone().unwrap_or_default();
+        let asked =
+            self.ask(|reply| Ask::ScopeWanted { server, generation, challenge, holds, reply });
+        match tokio::time::timeout(DECISION, asked).await {
+            Ok(answered) => answered,
+            Err(_) => Err(self.problem(Code::ScopeNeeded).with("scopes", wanted)),
+        }
     }
 
     async fn ask(
@@ -200,7 +209,7 @@ impl Asking<'_> {
 
     /// A body that cannot be sent again met something that would need it.
     fn again_later(&self) -> Problem {
-        self.problem(Code::Offline)
+        self.problem(Code::Retry)
     }
 
     fn problem(&self, code: Code) -> Problem {
@@ -213,11 +222,15 @@ fn read_challenge(response: &reqwest::Response) -> Option<Challenge> {
     challenge::select(values.iter().filter_map(|value| value.to_str().ok()))
 }
 
-/// The place of a redirect that may be followed: the same origin, since the token goes along.
+/// The place of a redirect that may be followed: the same place with or without a slash, or further
+/// down, since the token goes along.
 fn moved(from: &Url, response: &reqwest::Response) -> Option<Url> {
     let place = response.headers().get("location")?.to_str().ok()?;
     let place = from.join(place).ok()?;
-    (place.origin() == from.origin() && place != *from).then_some(place)
+    let own = from.path().trim_end_matches('/');
+    let rest = place.path().strip_prefix(own);
+    let is_below = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    (place.origin() == from.origin() && place != *from && is_below).then_some(place)
 }
 
 /// Reads a short rest, so that the connection can be used again.

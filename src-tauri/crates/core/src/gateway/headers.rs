@@ -1,5 +1,6 @@
 //! Which headers pass, in which direction.
 
+use super::answer::OWN_MARK;
 use http::header::{self, HeaderMap, HeaderName};
 
 /// Hop-by-hop headers (RFC 9110 section 7.6.1).
@@ -39,6 +40,7 @@ fn stays_here(name: &HeaderName) -> bool {
 fn stays_there(name: &HeaderName) -> bool {
     let name = name.as_str();
     HOP_BY_HOP.contains(&name)
+        || name == OWN_MARK
         || matches!(
             name,
             "set-cookie" | "www-authenticate" | "strict-transport-security" | "alt-svc"

@@ -126,7 +126,7 @@ impl Gateway {
         match Route::of(request.uri().path()) {
             Route::Callback => self.callback(&request, &authority),
             Route::Page(name) => self.page(request.method(), name).await,
-            Route::Go(nonce) => self.go(request.method(), nonce),
+            Route::Go(nonce) => self.go(&request, nonce),
             Route::Nothing => bare(StatusCode::NOT_FOUND),
             Route::Server { name, key, tail } => {
                 let (name, key, tail) = (name.to_owned(), key.map(str::to_owned), tail.to_owned());
@@ -190,8 +190,8 @@ impl Gateway {
         page(&shown.server, &news)
     }
 
-    fn go(&self, method: &Method, nonce: &str) -> Response {
-        if method != Method::GET {
+    fn go(&self, request: &Request<Incoming>, nonce: &str) -> Response {
+        if request.method() != Method::GET || is_looking_ahead(request.headers()) {
             return bare(StatusCode::NO_CONTENT);
         }
         match self.callbacks.take_link(nonce) {

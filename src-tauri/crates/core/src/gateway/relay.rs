@@ -80,8 +80,9 @@ impl Relay {
     /// # Errors
     /// When the certificates cannot be used.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Problem> {
+        // One connection per request: a reader who is slow on one stream stalls no other.
         let client = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|error| fetch::no_client(&error))
+            builder.http1_only().build().map_err(|error| fetch::no_client(&error))
         };
         let remote = client(fetch::base(ca_file)?)?;
         let local = client(fetch::base(ca_file)?.no_proxy())?;

@@ -26,6 +26,18 @@ pub enum Lease {
     Trouble(Arc<Problem>),
 }
 
+impl Lease {
+    /// Whether it says the same: the same kind, token or trouble.
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bare, Self::Bare) => true,
+            (Self::Bearer(one), Self::Bearer(other)) => one.generation == other.generation,
+            (Self::Trouble(one), Self::Trouble(other)) => one == other,
+            (Self::Bare | Self::Bearer(_) | Self::Trouble(_), _) => false,
+        }
+    }
+}
+
 /// An access token as a header.
 #[derive(Clone, Debug)]
 pub struct Bearer {
@@ -207,6 +219,8 @@ pub enum Ask {
     Answered {
         /// The server.
         server: String,
+        /// With which token; `None` when there was none.
+        generation: Option<u64>,
     },
     /// The server could not be reached.
     Unreachable {

@@ -7,6 +7,7 @@ use super::{ACCEPT, LEGACY, MODERN, Messages, Mirror, mirrored};
 use crate::broker::Handle;
 use crate::broker::command::{ClientKey, Command};
 use crate::fetch;
+use crate::gateway::answer::OWN_MARK;
 use crate::gateway::relay;
 use crate::problem::{Code, Problem};
 
@@ -57,7 +58,10 @@ impl Session {
             }
             // A server that knows no `initialize` says so with a 4xx.
             None if status.is_client_error() => opening.era = Era::Modern,
-            None => return Err(opening.failure(status, answer.as_ref())),
+            None => {
+                let is_ours = headers.contains_key(OWN_MARK);
+                return Err(opening.failure(status, is_ours, answer.as_ref()));
+            }
         }
         Ok(opening)
     }
@@ -104,12 +108,14 @@ impl Session {
     }
 
     async fn request(&mut self, method: &str, params: Value) -> Result<Value, Problem> {
-        let (status, _, answer) = self.exchange(method, params).await?;
+        let (status, headers, answer) = self.exchange(method, params).await?;
         match answer {
             Some(Value::Object(mut answer)) if answer.contains_key("result") => {
                 Ok(answer.remove("result").unwrap_or_default())
             }
-            answer => Err(self.failure(status, answer.as_ref())),
+            answer => {
+                Err(self.failure(status, headers.contains_key(OWN_MARK), answer.as_ref()))
+            }
         }
     }
 
@@ -176,18 +182,21 @@ impl Session {
     }
 
     /// What a missing result comes to: the gateway's problem, or the server's own error.
-    fn failure(&self, status: StatusCode, answer: Option<&Value>) -> Problem {
+    fn failure(&self, status: StatusCode, is_ours: bool, answer: Option<&Value>) -> Problem {
         let error = answer.and_then(|answer| answer.get("error"));
         let code = error
+            .filter(|_| is_ours)
             .and_then(|error| error.pointer("/data/code"))
             .and_then(|code| serde_json::from_value::<Code>(code.clone()).ok());
         let said = error.and_then(|error| error.get("message")).and_then(Value::as_str);
         match (code, said) {
-            (Some(code), _) => Problem::new(code)
-                .with("server", &self.key.server)
-                .with("target", &self.key.server)
-                .with("cause", said.unwrap_or("it cannot be used now"))
-                .with("scopes", "see its trace"),
+            (Some(code), _) => {
+                let params = error.and_then(|error| error.pointer("/data/params"));
+                let params = params.and_then(Value::as_object).into_iter().flatten();
+                params.fold(Problem::new(code), |problem, (name, value)| {
+                    problem.with(name, value.as_str().unwrap_or_default())
+                })
+            }
             (None, Some(said)) => {
                 Problem::new(Code::ToolFailed).with("server", &self.key.server).with("cause", said)
             }

@@ -1,6 +1,6 @@
 //! Needs its person.
 
-use super::{Event, Open, SigningIn, State, Turn, Why, off, ready, signed_out};
+use super::{Event, SigningIn, State, Turn, Why, off, ready, signed_out};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +19,10 @@ impl SignedOut {
             }
             Event::Refused => signed_out(Why::Refused),
             Event::SignedOut => signed_out(Why::Never),
-            Event::Answered => (State::Open(Open), None),
-            // A server that cannot be reached still needs its person first.
+            // A late answer changes nothing, and a server that cannot be reached still needs its
+            // person first.
             Event::TurnedOn
+            | Event::Answered
             | Event::GrantAbsent { .. }
             | Event::VaultFailed
             | Event::Challenged

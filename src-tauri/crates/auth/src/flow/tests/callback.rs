@@ -49,7 +49,12 @@ fn iss_is_held_against_the_recorded_issuer_before_the_code_goes_anywhere() {
         walk.come_back(&with_iss("error=invalid_client"));
         match &wrong {
             Some(wrong) => {
-                assert_eq!(walk.error(), &SignInError::Issuer(wrong.clone()), "{promised} {iss:?}");
+                // An absent name accuses nobody: the words stay neutral.
+                let expected = match wrong {
+                    BadIssuer::Missing => SignInError::Unnamed { issuer: ISSUER.into() },
+                    BadIssuer::Other => SignInError::Issuer(wrong.clone()),
+                };
+                assert_eq!(walk.error(), &expected, "{promised} {iss:?}");
                 let shown = format!("{} {:?}", walk.error(), walk.trace);
                 assert!(!shown.contains("invalid_client"), "nothing of it is shown: {shown}");
                 assert!(walk.memos.is_empty(), "nor acted on: {walk:?}");

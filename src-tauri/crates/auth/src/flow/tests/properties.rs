@@ -142,6 +142,7 @@ fn the_random_worlds_reach_every_ending() {
                 SignInError::Denied => "denied",
                 SignInError::Refused { .. } => "refused",
                 SignInError::Issuer(_) => "issuer",
+                SignInError::Unnamed { .. } => "unnamed",
                 SignInError::Exchange { .. } => "exchange",
                 SignInError::UnsafeLink { .. } => "unsafe link",
                 SignInError::Browser { .. } => "browser",
@@ -163,7 +164,7 @@ fn the_random_worlds_reach_every_ending() {
         }
     }
     // Links are checked when the documents are read, so no world gives an unsafe one.
-    assert_eq!((endings.len(), endings.get("unsafe link")), (26, None), "{endings:#?}");
+    assert_eq!((endings.len(), endings.get("unsafe link")), (27, None), "{endings:#?}");
     for signed_in in ["cimd", "dcr", "pre-registered"] {
         assert!(endings[signed_in] > 30, "too few sign-ins to say anything: {endings:#?}");
     }

@@ -28,14 +28,29 @@ const NAMED: &str = "https://mcp.test/custom/metadata.json";
 pub(super) struct Tape {
     bytes: Vec<u8>,
     at: usize,
+    /// Where each topic is read from, where the world is a stubborn one.
+    habits: Option<HashMap<String, usize>>,
 }
 
 impl Tape {
     pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, at: 0 }
+        let mut tape = Self { bytes, at: 0, habits: None };
+        tape.habits = tape.choose(&[None, Some(HashMap::new())]);
+        tape
     }
 
-    /// Goes round: a world that says no for ever must not make a sign-in go on for ever.
+    pub(super) fn is_stubborn(&self) -> bool {
+        self.habits.is_some()
+    }
+
+    /// A stubborn world chooses the same whenever it comes to the same topic: whoever says the
+    /// same no for ever must not make a sign-in go on for ever.
+    pub(super) fn turn_to(&mut self, topic: &str) {
+        if let Some(habits) = &mut self.habits {
+            self.at = *habits.entry(topic.to_owned()).or_insert(self.at);
+        }
+    }
+
     pub(super) fn choose<T: Clone>(&mut self, choices: &[T]) -> T {
         let byte = self.bytes.get(self.at % self.bytes.len().max(1)).copied().unwrap_or(0);
         self.at += 1;
@@ -127,6 +142,7 @@ impl RandomWorld {
 
     pub(super) fn answer(&mut self, request: &Request) -> Answer {
         let url = plain(&request.url).to_owned();
+        self.tape.turn_to(&url);
         match url.as_str() {
             SERVER => self.server(),
             NAMED | PATH_FORM | ROOT_FORM => self.resource(&url),

@@ -1,0 +1,61 @@
+//! `keyfob connect`: a sign-in, told while it goes on.
+
+use std::time::Duration;
+
+use keyfob_core::browser::Browser;
+use keyfob_core::control::protocol::Request;
+use keyfob_core::problem::{Code, Problem};
+use keyfob_core::view::Progress;
+
+use crate::arguments::Connect;
+use crate::link::Link;
+use crate::{parsed, say, show};
+
+/// How long the broker waits for a person at most, in seconds.
+const WINDOW: u64 = 600;
+
+/// What the broker may take beyond a deadline: to end the sign-in in order, or to look at what it
+/// has signed in to.
+const GRACE: Duration = Duration::from_secs(4);
+
+pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
+    let browser = match connect.browser.as_deref().map(Browser::parse).transpose()? {
+        Some(Browser::Follow) => return Err(keyfob_core::broker::no_follow()),
+        browser => browser,
+    };
+    let deadline = connect.deadline;
+    let out_of_time = |seconds: u64| Problem::new(Code::Deadline).with("seconds", seconds);
+    let mut link = Link::open(true).await?;
+    let request = Request::Connect { name: connect.name, browser, deadline };
+    let mut is_waiting = false;
+    let asking = link.ask_watching(request, |progress| match progress {
+        Progress::Trace { line } => say::line(show::step(&line)),
+        Progress::Link { link, until, is_opened: false } => say::line(format_args!(
+            "Open this link in a browser on this machine, until {until}. Ctrl-C cancels.\n{link}"
+        )),
+        Progress::Link { .. } if is_waiting => {}
+        Progress::Link { .. } => {
+            is_waiting = true;
+            say::line("Waiting for your browser. Ctrl-C cancels.");
+        }
+    });
+    // The broker's own clock begins when the link is there, ours now.
+    let told = match deadline {
+        Some(seconds) => {
+            let most = Duration::from_secs(seconds).saturating_add(GRACE);
+            let ended = tokio::time::timeout(most, asking).await;
+            ended.unwrap_or_else(|_| Err(out_of_time(seconds)))
+        }
+        None => asking.await,
+    };
+    link.close().await;
+    let told = told.map_err(|problem| match deadline {
+        // Beyond its window it is the broker that gives up, and not the deadline.
+        Some(seconds) if problem.code == Code::CallbackTimeout && seconds <= WINDOW => {
+            out_of_time(seconds)
+        }
+        _ => problem,
+    });
+    show::server(&parsed(told?)?);
+    Ok(0)
+}
