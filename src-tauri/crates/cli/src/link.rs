@@ -166,7 +166,7 @@ impl Turns {
             return false;
         }
         tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(Duration::from_millis(100));
+        self.pause = (self.pause * 2).min(Duration::from_millis(50));
         true
     }
 }

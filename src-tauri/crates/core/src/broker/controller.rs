@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyfob_auth::client_document::ClientDocumentUrl;
-use keyfob_auth::registration::Registration;
 use keyfob_auth::{Secret, ServerUrl, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -221,11 +220,11 @@ pub(super) fn entry(kind: EntryKind, id: &str) -> Result<EntryId, Problem> {
 }
 
 /// The id of a registration in the vault: there is one for each issuer and redirect URI.
-pub(super) fn registration_id(registration: &Registration) -> String {
+pub(super) fn registration_id(issuer: &str, redirect_uri: &str) -> String {
     let mut hash = Sha256::new();
-    hash.update(registration.issuer.as_bytes());
+    hash.update(issuer.as_bytes());
     hash.update([0]);
-    hash.update(registration.redirect_uri.as_bytes());
+    hash.update(redirect_uri.as_bytes());
     hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keyfob_auth::client_document::redirect_uri;
 use keyfob_auth::flow::Memo;
 use keyfob_auth::grant::encode_registration;
 use keyfob_auth::registration::RegistrationKind;
@@ -136,7 +137,7 @@ impl Controller {
         for memo in memos {
             match memo {
                 Memo::Registered(registration) => {
-                    let name = registration_id(&registration);
+                    let name = registration_id(&registration.issuer, &registration.redirect_uri);
                     let known = &mut self.remembered.facts.registrations;
                     if !known.contains(&name) {
                         known.push(name.clone());
@@ -149,9 +150,12 @@ impl Controller {
                         }
                     });
                 }
+                // The new one, where it comes to one, takes its place in the vault.
                 Memo::RegistrationGone { issuer, client_id } => {
                     info!(%issuer, %client_id, "the registration is gone");
-                    // The new one, for the same issuer and redirect URI, takes its place.
+                    let redirect_uri = redirect_uri(self.gateway.port);
+                    let name = registration_id(&issuer, &redirect_uri);
+                    self.remembered.facts.registrations.retain(|known| *known != name);
                 }
                 Memo::DocumentRefused(refusal) => {
                     let facts = &mut self.remembered.facts;
@@ -183,7 +187,7 @@ impl Controller {
     }
 
     fn sign_in_ended(&mut self, id: &str, end: sign_in::End) {
-        let redirect_uri = keyfob_auth::client_document::redirect_uri(self.gateway.port);
+        let redirect_uri = redirect_uri(self.gateway.port);
         let Some(slot) = self.slots.get_mut(id) else { return };
         slot.challenge = None;
         let under_way = slot.sign_in.take();
@@ -195,7 +199,7 @@ impl Controller {
                 (Event::Answered, None)
             }
             sign_in::End::SignedIn(grant) => {
-                let registration = registration_id(&grant.registration);
+                let registration = registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
                 let is_dynamic = grant.registration.kind == RegistrationKind::Dcr;
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());
@@ -258,7 +262,7 @@ impl Controller {
                 slot.grant = None;
                 self.forget_entry(EntryKind::Grant, id);
                 if let Some(registration) = registration.filter(|_| is_client_gone) {
-                    let name = registration_id(&registration);
+                    let name = registration_id(&registration.issuer, &registration.redirect_uri);
                     self.remembered.facts.registrations.retain(|known| *known != name);
                     self.forget_entry(EntryKind::Registration, &name);
                 }
