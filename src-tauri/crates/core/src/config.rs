@@ -178,9 +178,8 @@ impl Config {
             self.document.get_mut("servers").and_then(Item::as_array_of_tables_mut)
         {
             // The user may have moved it since.
-            let is_it = |table: &toml_edit::Table| {
-                table.get("name").and_then(Item::as_str) == Some(name)
-            };
+            let is_it =
+                |table: &toml_edit::Table| table.get("name").and_then(Item::as_str) == Some(name);
             let at = tables.iter().position(is_it);
             if let Some(at) = at {
                 tables.remove(at);
@@ -243,8 +242,16 @@ const SETTINGS: [&str; 5] = ["port", "client_metadata_url", "ca_file", "browser"
 
 /// The keys of a server's table.
 const SERVER_KEYS: [&str; 10] = [
-    "id", "name", "url", "issuer", "client_id", "scopes", "headers", "enabled",
-    "allow_guessed_endpoints", "allow_unadvertised_pkce",
+    "id",
+    "name",
+    "url",
+    "issuer",
+    "client_id",
+    "scopes",
+    "headers",
+    "enabled",
+    "allow_guessed_endpoints",
+    "allow_unadvertised_pkce",
 ];
 
 /// A new entry's id.

@@ -96,12 +96,7 @@ impl Problem {
     }
 
     /// Why a sign-in to `server` failed.
-    pub fn from_sign_in(
-        error: &SignInError,
-        server: &str,
-        url: &str,
-        redirect_uri: &str,
-    ) -> Self {
+    pub fn from_sign_in(error: &SignInError, server: &str, url: &str, redirect_uri: &str) -> Self {
         let with = |code: Code| Self::new(code).with("server", server);
         match error {
             SignInError::Unreachable { target, cause: NoAnswer::Untrusted(cause) } => {
@@ -240,7 +235,8 @@ mod tests {
     #[test]
     fn every_problem_has_its_section_in_the_troubleshooting_page_and_no_other_has() {
         let page = include_str!("../../../../docs/troubleshooting.md");
-        let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        let sections: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
         let codes: Vec<String> = WORDING
             .problems
             .keys()

@@ -2,20 +2,19 @@
 
 use super::attempt::Attempt;
 use super::ladder::DocumentTried;
-use super::{Input, Memo, Next, Outcome, Run, SignInError, State, Turn, failed, over, unreachable};
+use super::{Asked, Input, Memo, Next, Outcome, Run, SignInError, State, Turn, failed, over};
 use crate::authorize::Binding;
 use crate::grant::Grant;
 use crate::registration::RegistrationKind;
 use crate::secret::Secret;
-use crate::time::Timestamp;
 use crate::token::{self, TokenError, Tokens};
-use crate::trace::{Step, TraceStep};
+use crate::trace::Step;
 use crate::wire::{NoAnswer, Response};
 
 #[derive(Debug)]
 pub(super) struct Exchanging {
     attempt: Attempt,
-    started: Timestamp,
+    asked: Asked,
 }
 
 impl Exchanging {
@@ -36,7 +35,8 @@ impl Exchanging {
             let issuer = attempt.issuer().to_owned();
             return failed(SignInError::UnsafeLink { issuer });
         };
-        (State::Exchanging(Self { attempt, started: input.now }), Next::Fetch(request))
+        let asked = Asked::now(Step::Token, request.url.as_str(), input);
+        (State::Exchanging(Self { attempt, asked }), Next::Fetch(request))
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
@@ -49,17 +49,11 @@ impl Exchanging {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let endpoint = self.attempt.site.server.token_endpoint.clone();
-        let started = self.started;
-        let line = |result: String| {
-            TraceStep::new(input.now, Step::Token, result).target(&endpoint).since(started)
-        };
-        let response = match answer {
+        let asked = self.asked.clone();
+        let line = |result: String| asked.line(result, input);
+        let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
-            Err(cause) => {
-                run.trace.push(line(cause.to_string()).warn());
-                return failed(unreachable(&endpoint, cause));
-            }
+            Err(error) => return failed(error),
         };
         match token::parse(&response, input.now) {
             Ok(tokens) => {

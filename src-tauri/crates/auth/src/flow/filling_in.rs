@@ -4,19 +4,17 @@
 use std::collections::VecDeque;
 
 use super::finding_server::describe;
-use super::{Input, Next, Run, Site, State, Turn, ladder};
+use super::{Asked, Input, Next, Run, Site, State, Turn, ladder};
 use crate::metadata::{AuthorizationServer, IssuerSource};
-use crate::time::Timestamp;
-use crate::trace::{Step, TraceStep};
+use crate::trace::Step;
 use crate::well_known::MetadataForm;
 use crate::wire::{NoAnswer, Request, Response};
 
 #[derive(Debug)]
 pub(super) struct FillingIn {
     site: Site,
-    url: String,
+    asked: Asked,
     rest: VecDeque<(MetadataForm, String)>,
-    started: Timestamp,
 }
 
 impl FillingIn {
@@ -33,7 +31,8 @@ impl FillingIn {
             return ladder::climb(site, Default::default(), run, input);
         };
         let request = Request::get_json(&url);
-        (State::FillingIn(Self { site, url, rest, started: input.now }), Next::Fetch(request))
+        let asked = Asked::now(Step::ServerMetadata, url, input);
+        (State::FillingIn(Self { site, asked, rest }), Next::Fetch(request))
     }
 
     pub(super) fn on(
@@ -42,11 +41,8 @@ impl FillingIn {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let line = |result: String| {
-            TraceStep::new(input.now, Step::ServerMetadata, result)
-                .target(&self.url)
-                .since(self.started)
-        };
+        let asked = self.asked.clone();
+        let line = |result: String| asked.line(result, input);
         let parsed = match &answer {
             Ok(response) => AuthorizationServer::parse(
                 response,

@@ -1,15 +1,11 @@
 //! Looking for protected resource metadata (RFC 9728), in order.
 
 use super::finding_server::FindingServer;
-use super::{
-    Ground, Input, Next, Run, SignInError, State, Turn, failed, is_not_here, out_of_order,
-    unreachable,
-};
+use super::{Asked, Ground, Input, Next, Run, SignInError, State, Turn, failed, is_not_here};
 use crate::challenge::Challenge;
 use crate::metadata::{BadMetadata, ProtectedResource};
 use crate::server_url::is_usable_endpoint;
 use crate::text;
-use crate::time::Timestamp;
 use crate::trace::{Step, TraceStep};
 use crate::well_known::{ResourceRoute, protected_resource};
 use crate::wire::{NoAnswer, Request, Response};
@@ -18,9 +14,8 @@ use crate::wire::{NoAnswer, Request, Response};
 pub(super) struct FindingResource {
     challenge: Option<Challenge>,
     route: ResourceRoute,
-    url: String,
+    asked: Asked,
     rest: Vec<(ResourceRoute, String)>,
-    started: Timestamp,
 }
 
 impl FindingResource {
@@ -51,7 +46,8 @@ impl FindingResource {
             return FindingServer::enter(Ground { challenge, resource: None }, run, input);
         };
         let request = Request::get_json(&url);
-        let state = Self { challenge, route, url, rest: places, started: input.now };
+        let asked = Asked::now(Step::ResourceMetadata, url, input);
+        let state = Self { challenge, route, asked, rest: places };
         (State::FindingResource(state), Next::Fetch(request))
     }
 
@@ -61,17 +57,11 @@ impl FindingResource {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let line = |result: String| {
-            TraceStep::new(input.now, Step::ResourceMetadata, result)
-                .target(&self.url)
-                .since(self.started)
-        };
-        let response = match answer {
+        let asked = self.asked.clone();
+        let line = |result: String| asked.line(result, input);
+        let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
-            Err(cause) => {
-                run.trace.push(line(cause.to_string()).warn());
-                return failed(unreachable(&self.url, cause));
-            }
+            Err(error) => return failed(error),
         };
         if is_not_here(response.status) {
             run.trace.push(line(format!("HTTP {}", response.status)).decision("not here"));
@@ -79,7 +69,7 @@ impl FindingResource {
         }
         if response.status != 200 && !(300..400).contains(&response.status) {
             run.trace.push(line(format!("HTTP {}", response.status)).warn());
-            return failed(out_of_order(&self.url, &response));
+            return failed(asked.out_of_order(&response));
         }
         match ProtectedResource::parse(&response, self.route, &run.plan.server) {
             Ok(resource) => {
@@ -104,7 +94,7 @@ impl FindingResource {
             }
             Err(cause) => {
                 run.trace.push(line(cause.to_string()).decision("not used").warn());
-                failed(SignInError::Metadata { url: text::without_query(&self.url), cause })
+                failed(SignInError::Metadata { url: text::without_query(&asked.url), cause })
             }
         }
     }

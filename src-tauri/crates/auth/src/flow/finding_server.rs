@@ -4,13 +4,11 @@ use std::collections::VecDeque;
 
 use super::filling_in::FillingIn;
 use super::{
-    Ground, Input, Next, Run, SignInError, Site, State, Turn, failed, is_not_here, ladder,
-    out_of_order, unreachable,
+    Asked, Ground, Input, Next, Run, SignInError, Site, State, Turn, failed, is_not_here, ladder,
 };
 use crate::metadata::{AuthorizationServer, BadMetadata, IssuerSource};
 use crate::server_url::is_usable_endpoint;
 use crate::text;
-use crate::time::Timestamp;
 use crate::trace::{Step, TraceStep};
 use crate::well_known::{MetadataForm, authorization_server};
 use crate::wire::{NoAnswer, Request, Response};
@@ -19,11 +17,10 @@ use crate::wire::{NoAnswer, Request, Response};
 pub(super) struct FindingServer {
     ground: Ground,
     issuer: Candidate,
-    url: String,
+    asked: Asked,
     rest: VecDeque<(MetadataForm, String)>,
     others: VecDeque<Candidate>,
     first_failure: Option<SignInError>,
-    started: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -65,11 +62,10 @@ impl FindingServer {
         let state = Self {
             ground,
             issuer,
-            url,
+            asked: Asked::now(Step::ServerMetadata, url, input),
             rest: places,
             others: candidates,
             first_failure,
-            started: input.now,
         };
         (State::FindingServer(state), Next::Fetch(request))
     }
@@ -80,18 +76,11 @@ impl FindingServer {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let line = |result: String| {
-            TraceStep::new(input.now, Step::ServerMetadata, result)
-                .target(&self.url)
-                .since(self.started)
-        };
-        let response = match answer {
+        let asked = self.asked.clone();
+        let line = |result: String| asked.line(result, input);
+        let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
-            Err(cause) => {
-                run.trace.push(line(cause.to_string()).warn());
-                let error = unreachable(&self.url, cause);
-                return self.give_up(error, run, input);
-            }
+            Err(error) => return self.give_up(error, run, input),
         };
         let status = response.status;
         let parsed = AuthorizationServer::parse(&response, &self.issuer.issuer, self.issuer.source);
@@ -101,14 +90,15 @@ impl FindingServer {
             run.trace.push(line(format!("HTTP {status}")).decision("not here"));
             if let Some((_, url)) = self.rest.pop_front() {
                 let request = Request::get_json(&url);
-                let state = Self { url, started: input.now, ..self };
+                let asked = Asked::now(Step::ServerMetadata, url, input);
+                let state = Self { asked, ..self };
                 return (State::FindingServer(state), Next::Fetch(request));
             }
             return self.nowhere(run, input);
         }
         if status != 200 {
             run.trace.push(line(format!("HTTP {status}")).warn());
-            let error = out_of_order(&self.url, &response);
+            let error = asked.out_of_order(&response);
             return self.give_up(error, run, input);
         }
         match parsed {
@@ -116,13 +106,13 @@ impl FindingServer {
                 run.trace.push(line("found".to_owned()).decision(describe(&server)));
                 let other_form =
                     self.rest.into_iter().filter(|(form, _)| *form == MetadataForm::OpenId);
-                let is_first = self.url.contains("/.well-known/oauth-authorization-server");
+                let is_first = asked.url.contains("/.well-known/oauth-authorization-server");
                 let rest = if is_first { other_form.collect() } else { VecDeque::new() };
                 FillingIn::enter(Site { ground: self.ground, server }, rest, run, input)
             }
             Err(cause) => {
                 run.trace.push(line(cause.to_string()).decision("not used").warn());
-                let url = text::without_query(&self.url);
+                let url = text::without_query(&asked.url);
                 self.give_up(SignInError::Metadata { url, cause }, run, input)
             }
         }

@@ -3,6 +3,7 @@
 //! [`SignIn::start`] and [`SignIn::step`] each give exactly one thing to do next. Nothing is done
 //! in parallel and nothing on speculation: a location that the order does not reach is not asked.
 
+mod asked;
 mod attempt;
 mod error;
 mod exchanging;
@@ -19,7 +20,7 @@ mod registering;
 #[cfg(test)]
 mod tests;
 
-
+use self::asked::Asked;
 use self::attempt::Attempt;
 pub use self::error::SignInError;
 use self::exchanging::Exchanging;
@@ -243,17 +244,4 @@ fn over(outcome: Outcome) -> Turn {
 /// "not here, ask the next", and everything else "cannot tell".
 fn is_not_here(status: u16) -> bool {
     matches!(status, 400..=428 | 430..=499 | 502)
-}
-
-/// What a status means that is neither an answer nor "not here".
-fn out_of_order(url: &str, response: &Response) -> SignInError {
-    SignInError::OutOfOrder {
-        target: crate::text::without_query(url),
-        status: response.status,
-        retry_after: response.retry_after(),
-    }
-}
-
-fn unreachable(url: &str, cause: NoAnswer) -> SignInError {
-    SignInError::Unreachable { target: crate::text::without_query(url), cause }
 }

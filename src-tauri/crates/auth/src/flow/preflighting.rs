@@ -5,17 +5,16 @@
 use super::attempt::Attempt;
 use super::in_browser::InBrowser;
 use super::ladder::{self, DocumentTried};
-use super::{Input, Next, Run, SignInError, State, Turn, failed};
+use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::{AuthorizationResponse, Binding};
 use crate::registration::RegistrationKind;
-use crate::time::Timestamp;
-use crate::trace::{Step, TraceStep};
+use crate::trace::Step;
 use crate::wire::{NoAnswer, Request, Response};
 
 #[derive(Debug)]
 pub(super) struct Preflighting {
     attempt: Attempt,
-    started: Timestamp,
+    asked: Asked,
 }
 
 enum Verdict {
@@ -35,7 +34,8 @@ impl Preflighting {
             return failed(SignInError::UnsafeLink { issuer });
         };
         let request = Request::get(url, "text/html,application/xhtml+xml,*/*;q=0.8");
-        (State::Preflighting(Self { attempt, started: input.now }), Next::Fetch(request))
+        let asked = Asked::now(Step::Preflight, request.url.as_str(), input);
+        (State::Preflighting(Self { attempt, asked }), Next::Fetch(request))
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
@@ -48,11 +48,8 @@ impl Preflighting {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let Self { mut attempt, started } = self;
-        let endpoint = attempt.site.server.authorization_endpoint.clone();
-        let line = |result: String| {
-            TraceStep::new(input.now, Step::Preflight, result).target(&endpoint).since(started)
-        };
+        let Self { mut attempt, asked } = self;
+        let line = |result: String| asked.line(result, input);
         let response = match answer {
             Ok(response) => response,
             // What we may not reach ourselves, the browser is not sent to either.

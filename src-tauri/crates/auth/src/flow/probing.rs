@@ -5,13 +5,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::finding_resource::FindingResource;
-use super::{
-    Input, Next, Outcome, Run, SignInError, State, Turn, failed, out_of_order, over, unreachable,
-};
+use super::{Asked, Input, Next, Outcome, Run, SignInError, State, Turn, failed, over};
 use crate::challenge;
 use crate::text;
-use crate::time::Timestamp;
-use crate::trace::{Step, TraceStep};
+use crate::trace::Step;
 use crate::wire::{NoAnswer, Request, Response};
 
 /// Most redirects that a probe follows, each within the server's own origin.
@@ -19,19 +16,18 @@ const MOST_HOPS: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Probing {
-    url: String,
+    asked: Asked,
     hops: u32,
-    started: Timestamp,
 }
 
 impl Probing {
     pub(super) fn enter(run: &mut Run, input: &Input<'_>) -> Turn {
         let url = run.plan.server.as_str().to_owned();
-        Self { url, hops: 0, started: input.now }.ask(run)
+        Self { asked: Asked::now(Step::Probe, url, input), hops: 0 }.ask(run)
     }
 
     fn ask(self, run: &Run) -> Turn {
-        let request = request(&self.url, run);
+        let request = request(&self.asked.url, run);
         (State::Probing(self), Next::Fetch(request))
     }
 
@@ -41,20 +37,16 @@ impl Probing {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let server = run.plan.server.clone();
-        let line = |result: String| {
-            TraceStep::new(input.now, Step::Probe, result).target(&self.url).since(self.started)
-        };
-        let response = match answer {
+        let asked = self.asked.clone();
+        let line = |result: String| asked.line(result, input);
+        let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
-            Err(cause) => {
-                run.trace.push(line(cause.to_string()).warn());
-                return failed(unreachable(server.as_str(), cause));
-            }
+            Err(error) => return failed(error),
         };
-        if let Some(url) = moved(&self.url, &response).filter(|_| self.hops < MOST_HOPS) {
+        if let Some(url) = moved(&asked.url, &response).filter(|_| self.hops < MOST_HOPS) {
             run.trace.push(line(format!("HTTP {}", response.status)).decision("asking there"));
-            return Self { url, hops: self.hops + 1, started: input.now }.ask(run);
+            let asked = Asked::now(Step::Probe, url, input);
+            return Self { asked, hops: self.hops + 1 }.ask(run);
         }
         match judge(&response) {
             Verdict::Open => {
@@ -78,7 +70,7 @@ impl Probing {
             }
             Verdict::OutOfOrder => {
                 run.trace.push(line(format!("HTTP {}", response.status)).warn());
-                failed(out_of_order(server.as_str(), &response))
+                failed(asked.out_of_order(&response))
             }
             Verdict::Foreign(found) => {
                 run.trace.push(line(found.clone()).decision("not an MCP server").warn());

@@ -4,10 +4,9 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::in_browser::InBrowser;
-use super::{Input, Next, Run, SignInError, State, Turn, failed, out_of_order, unreachable};
+use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::Binding;
 use crate::error_code::ErrorCode;
-use crate::time::Timestamp;
 use crate::trace::{Step, TraceStep};
 use crate::wire::{NoAnswer, Response};
 
@@ -15,8 +14,7 @@ use crate::wire::{NoAnswer, Response};
 pub(super) struct Pushing {
     attempt: Attempt,
     binding: PendingBinding,
-    endpoint: String,
-    started: Timestamp,
+    asked: Asked,
 }
 
 struct PendingBinding(Binding);
@@ -44,7 +42,8 @@ impl Pushing {
             return failed(SignInError::UnsafeLink { issuer });
         };
         let binding = PendingBinding(binding);
-        let state = Self { attempt, binding, endpoint, started: input.now };
+        let asked = Asked::now(Step::PushedRequest, endpoint, input);
+        let state = Self { attempt, binding, asked };
         (State::Pushing(state), Next::Fetch(request))
     }
 
@@ -58,17 +57,11 @@ impl Pushing {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let line = |result: String| {
-            TraceStep::new(input.now, Step::PushedRequest, result)
-                .target(&self.endpoint)
-                .since(self.started)
-        };
-        let response = match answer {
+        let asked = self.asked.clone();
+        let line = |result: String| asked.line(result, input);
+        let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
-            Err(cause) => {
-                run.trace.push(line(cause.to_string()).warn());
-                return failed(unreachable(&self.endpoint, cause));
-            }
+            Err(error) => return failed(error),
         };
         let body = response.json_object().unwrap_or_default();
         let member = |name: &str| body.get(name).and_then(Value::as_str);
@@ -83,7 +76,7 @@ impl Pushing {
                 let otherwise = |issuer| SignInError::Refused { issuer, error: error.clone() };
                 self.attempt.refused(error.clone(), otherwise, run, input)
             }
-            None => failed(out_of_order(&self.endpoint, &response)),
+            None => failed(asked.out_of_order(&response)),
         }
     }
 }

@@ -2,12 +2,11 @@
 
 use super::attempt::{self, Attempt};
 use super::ladder::Tried;
-use super::{Input, Memo, Next, Run, SignInError, Site, State, Turn, failed, unreachable};
+use super::{Asked, Input, Memo, Next, Run, SignInError, Site, State, Turn, failed};
 use crate::dcr::{self, Application, RegistrationError};
 use crate::error_code::ErrorCode;
 use crate::registration::{AuthMethod, Reason};
-use crate::time::Timestamp;
-use crate::trace::{Step, TraceStep};
+use crate::trace::Step;
 use crate::wire::{NoAnswer, Response};
 
 #[derive(Debug)]
@@ -15,10 +14,9 @@ pub(super) struct Registering {
     site: Site,
     reason: Reason,
     tried: Tried,
-    endpoint: String,
-    asked: AuthMethod,
+    asked: Asked,
+    method: AuthMethod,
     with_scope: bool,
-    started: Timestamp,
 }
 
 impl Registering {
@@ -33,23 +31,24 @@ impl Registering {
         let Some(endpoint) = site.server.registration_endpoint.clone() else {
             return failed(SignInError::NoRegistrationRoute { issuer, refused: None });
         };
-        let Some(asked) = dcr::auth_method(&site.server) else {
+        let Some(method) = dcr::auth_method(&site.server) else {
             let cause =
                 RegistrationError::Unusable("it knows no way to authenticate that Keyfob knows");
             return failed(SignInError::Registration { issuer, cause });
         };
         let scopes = attempt::scopes(&site, &tried, run);
         let with_scope = !scopes.is_empty();
-        let state = Self { site, reason, tried, endpoint, asked, with_scope, started: input.now };
+        let asked = Asked::now(Step::Registration, endpoint, input);
+        let state = Self { site, reason, tried, asked, method, with_scope };
         state.send(scopes, run)
     }
 
     fn send(self, scopes: Vec<String>, run: &Run) -> Turn {
         let request = dcr::request(&Application {
-            endpoint: &self.endpoint,
+            endpoint: &self.asked.url,
             redirect_uri: &run.plan.redirect_uri,
             scopes: &scopes,
-            auth_method: self.asked,
+            auth_method: self.method,
             version: &run.plan.version,
         });
         (State::Registering(self), Next::Fetch(request))
@@ -61,22 +60,16 @@ impl Registering {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let line = |result: String| {
-            TraceStep::new(input.now, Step::Registration, result)
-                .target(&self.endpoint)
-                .since(self.started)
-        };
-        let response = match answer {
+        let asked = self.asked.clone();
+        let line = |result: String| asked.line(result, input);
+        let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
-            Err(cause) => {
-                run.trace.push(line(cause.to_string()).warn());
-                return failed(unreachable(&self.endpoint, cause));
-            }
+            Err(error) => return failed(error),
         };
         let parsed = dcr::parse(
             &response,
             &self.site.server,
-            self.asked,
+            self.method,
             &run.plan.redirect_uri,
             self.reason.clone(),
             input.now,
@@ -95,7 +88,7 @@ impl Registering {
                 run.trace
                     .push(line(cause.to_string()).decision("once more, without scopes").warn());
                 self.with_scope = false;
-                self.started = input.now;
+                self.asked.at = input.now;
                 self.send(Vec::new(), run)
             }
             Err(cause) => {

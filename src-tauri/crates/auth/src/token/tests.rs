@@ -73,13 +73,9 @@ fn basic_form_encodes_and_post_sends_the_secret_in_the_body() {
 #[test]
 fn a_revocation_goes_to_the_real_endpoint_even_on_loopback() {
     let registration = registration(None, AuthMethod::None);
-    let sent = revoke(
-        &registration,
-        "http://127.0.0.1:9/revoke",
-        &Secret::new("t"),
-        TokenKind::Refresh,
-    )
-    .expect("a request");
+    let sent =
+        revoke(&registration, "http://127.0.0.1:9/revoke", &Secret::new("t"), TokenKind::Refresh)
+            .expect("a request");
     assert_eq!(sent.url, "http://127.0.0.1:9/revoke");
     let form = form(&sent);
     assert!(form.contains(&pair("token_type_hint", "refresh_token")));

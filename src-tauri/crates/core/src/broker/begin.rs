@@ -146,8 +146,12 @@ impl Controller {
         });
         self.remembered.server(id).trace.clear();
         if let Some(slot) = self.slots.get_mut(id) {
-            slot.sign_in =
-                Some(UnderWay { wishes, watchers: slot.watcher.iter().cloned().collect(), ends: Vec::new(), told: Vec::new() });
+            slot.sign_in = Some(UnderWay {
+                wishes,
+                watchers: slot.watcher.iter().cloned().collect(),
+                ends: Vec::new(),
+                told: Vec::new(),
+            });
         }
         self.step(id, Event::SignInBegan);
     }

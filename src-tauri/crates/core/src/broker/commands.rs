@@ -259,7 +259,8 @@ impl Controller {
     }
 
     fn holds_secrets(&self, id: &str) -> bool {
-        let has_worked = self.remembered.facts.servers.get(id).is_some_and(|facts| facts.has_worked);
+        let has_worked =
+            self.remembered.facts.servers.get(id).is_some_and(|facts| facts.has_worked);
         self.slots.get(id).is_some_and(|slot| {
             has_worked
                 || slot.grant.is_some()

@@ -190,7 +190,9 @@ impl Controller {
                 continue;
             }
             slot.save_again_at = None;
-            let (Some(grant), Ok(entry)) = (&slot.grant, entry(EntryKind::Grant, id)) else { continue };
+            let (Some(grant), Ok(entry)) = (&slot.grant, entry(EntryKind::Grant, id)) else {
+                continue;
+            };
             let (vault, reports, server) = (self.vault.clone(), self.reports.clone(), id.clone());
             let (turn, epoch, text) = (slot.turn.clone(), slot.turn.epoch(), grant.encode());
             tokio::spawn(async move {

@@ -137,8 +137,13 @@ impl Handle {
         self.vault.check().await.map_err(|error| vault_problem(&error))?;
         let connecting = name.to_owned();
         let window = window.unwrap_or(sign_in::WINDOW).min(sign_in::WINDOW);
-        let asked = self
-            .ask(|answer| Command::Connect { name: connecting, browser, window, progress, answer });
+        let asked = self.ask(|answer| Command::Connect {
+            name: connecting,
+            browser,
+            window,
+            progress,
+            answer,
+        });
         // Whoever joins a sign-in under way has a window of their own.
         let Ok(connected) = tokio::time::timeout(window + JOIN_MARGIN, asked).await else {
             self.tell(Command::Leave { name: name.to_owned() });
@@ -212,7 +217,8 @@ impl Handle {
         let (client, digest) = (None, Some(session.digest.clone()));
         let _ = self.ask(|answer| Command::RevokeKeys { client, digest, answer }).await;
         let name = session.server.clone();
-        let _ = self.ask(|answer| Command::Watch { name, browser: None, watcher: None, answer }).await;
+        let _ =
+            self.ask(|answer| Command::Watch { name, browser: None, watcher: None, answer }).await;
     }
 
     /// Tests the keychain.

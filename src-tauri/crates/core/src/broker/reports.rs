@@ -199,7 +199,8 @@ impl Controller {
                 (Event::Answered, None)
             }
             sign_in::End::SignedIn(grant) => {
-                let registration = registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
+                let registration =
+                    registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
                 let is_dynamic = grant.registration.kind == RegistrationKind::Dcr;
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());

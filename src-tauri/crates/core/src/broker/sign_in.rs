@@ -98,7 +98,12 @@ impl Task {
         news.send_replace(match &end {
             End::Open | End::SignedIn(_) => PageNews::Done,
             End::Failed(error) => {
-                let problem = Problem::from_sign_in(error, &self.name, self.plan.server.as_str(), &redirect_uri);
+                let problem = Problem::from_sign_in(
+                    error,
+                    &self.name,
+                    self.plan.server.as_str(),
+                    &redirect_uri,
+                );
                 PageNews::Failed(problem.to_string())
             }
             End::NotKept(problem) => PageNews::Failed(problem.to_string()),
@@ -187,7 +192,8 @@ impl Task {
         }));
         let mut cause = String::new();
         if let Err(error) = opened {
-            let line = TraceStep::new(clock::now(), Step::Browser, "not opened").reason(&error).warn();
+            let line =
+                TraceStep::new(clock::now(), Step::Browser, "not opened").reason(&error).warn();
             self.report(ServerReport::Trace(vec![line]));
             self.report(ServerReport::BrowserFailed(error.clone()));
             cause = error;

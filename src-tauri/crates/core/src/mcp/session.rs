@@ -113,9 +113,7 @@ impl Session {
             Some(Value::Object(mut answer)) if answer.contains_key("result") => {
                 Ok(answer.remove("result").unwrap_or_default())
             }
-            answer => {
-                Err(self.failure(status, headers.contains_key(OWN_MARK), answer.as_ref()))
-            }
+            answer => Err(self.failure(status, headers.contains_key(OWN_MARK), answer.as_ref())),
         }
     }
 

@@ -9,6 +9,7 @@ use super::world::{
 };
 use crate::flow::{Memo, OwnClient, Plan, SignInError};
 use crate::registration::{ReasonCode, Refusal, RegistrationKind};
+use crate::wire::NoAnswer;
 
 fn without_dcr() -> World {
     World::usual().server(|doc| doc["registration_endpoint"] = Value::Null)
@@ -181,6 +182,14 @@ fn no_answer_is_left_to_the_browser() {
     let walk = Walk::start(plan(), World::usual().with(AUTHORIZE, silence()));
     assert_eq!(walk.client_id(), DOCUMENT, "the browser may have a proxy that we lack");
     assert_eq!(walk.count(REGISTER), 0);
+}
+
+#[test]
+fn a_page_that_we_may_not_reach_is_not_opened_in_the_browser_either() {
+    let forbidden = Err(NoAnswer::Forbidden("a private address".into()));
+    let walk = Walk::start(plan(), World::usual().with(AUTHORIZE, forbidden));
+    assert_eq!(walk.error(), &SignInError::UnsafeLink { issuer: ISSUER.into() });
+    assert!(walk.visits.is_empty() && walk.memos.is_empty());
 }
 
 #[test]

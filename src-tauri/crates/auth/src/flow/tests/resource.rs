@@ -72,6 +72,45 @@ fn the_probe_is_a_post_with_the_users_own_headers() {
     assert!(others.iter().all(|r| !r.headers.contains_key("x-tenant")), "they are the server's");
 }
 
+fn moved(status: u16, location: &str) -> Answer {
+    let mut response = redirect(location).expect("an answer");
+    response.status = status;
+    Ok(response)
+}
+
+#[test]
+fn the_probe_follows_a_few_redirects_at_or_below_the_servers_own_place() {
+    for place in ["https://mcp.test/public/mcp/", "/public/mcp/v2"] {
+        let world = World::usual().with(SERVER, moved(308, place));
+        let walk = Walk::start(unprobed(), world);
+        assert_eq!(walk.places().len(), 2, "it was asked there: {walk:?}");
+        assert!(walk.asked[1].url.ends_with(place), "{walk:?}");
+    }
+    let mut world = World::usual();
+    for hop in 0..9 {
+        let place = format!("{SERVER}{}", "/x".repeat(hop));
+        world = world.with(&place, moved(307, &format!("{place}/x")));
+    }
+    assert_eq!(Walk::start(unprobed(), world).asked.len(), 4, "three hops and no more");
+}
+
+#[test]
+fn the_probe_carries_no_credential_elsewhere() {
+    for place in [
+        "https://evil.test/public/mcp",
+        "http://mcp.test/public/mcp/",
+        "https://mcp.test:8443/public/mcp/",
+        "/public",
+        "/public/mcp2",
+        "/login",
+    ] {
+        let world = World::usual().with(SERVER, moved(308, place));
+        assert_eq!(Walk::start(unprobed(), world).places(), [SERVER], "{place}");
+    }
+    let world = World::usual().with(SERVER, moved(302, "https://mcp.test/public/mcp/"));
+    assert_eq!(Walk::start(unprobed(), world).places(), [SERVER], "302 may change the method");
+}
+
 #[test]
 fn the_challenge_of_the_probe_is_followed() {
     let world = World::usual().with(NAMED, resource_of(SERVER, &[ISSUER])).with(
