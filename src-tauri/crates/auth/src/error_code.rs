@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::text;
-
 /// `error` of an authorization, token, registration or revocation answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
@@ -51,7 +49,9 @@ impl ErrorCode {
             "server_error" => Self::ServerError,
             "temporarily_unavailable" => Self::TemporarilyUnavailable,
             "unauthorized_client" => Self::UnauthorizedClient,
-            other => Self::Other(text::shown(other)),
+            other if is_name(other) => Self::Other(other.to_owned()),
+            // A sentence where a name belongs may hold anything.
+            _ => Self::Other("an error without a name".to_owned()),
         }
     }
 
@@ -83,6 +83,12 @@ impl ErrorCode {
             Self::Other(text) => text,
         }
     }
+}
+
+/// Whether it is made like the registered names.
+fn is_name(text: &str) -> bool {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    (1..=64).contains(&text.len()) && text.chars().all(is_fit)
 }
 
 impl fmt::Display for ErrorCode {

@@ -26,6 +26,8 @@ const IDLE_EXIT: &str = "600";
 enum Need {
     /// To look at the list or change it.
     Look,
+    /// To look at a new server as well.
+    Probe,
     /// To listen on its port while this command runs.
     Listen,
     /// To be there for the next command as well.
@@ -50,6 +52,11 @@ impl Link {
     /// The broker that runs, else one for this command alone.
     pub(crate) async fn open(listens: bool) -> Result<Self, Problem> {
         Self::open_for(if listens { Need::Listen } else { Need::Look }).await
+    }
+
+    /// The broker that runs, else one for this command alone, which asks new servers what they are.
+    pub(crate) async fn open_probing() -> Result<Self, Problem> {
+        Self::open_for(Need::Probe).await
     }
 
     /// The broker that runs, else one that is started in the background and ends when idle.
@@ -125,7 +132,7 @@ impl Link {
 
     pub(crate) async fn close(self) {
         let Broker::Own(running) = self.broker else { return };
-        if self.need == Need::Look {
+        if matches!(self.need, Need::Look | Need::Probe) {
             // Other commands may have found it meanwhile. (A gateway that listens may have a
             // browser on the line, which would not hang up.)
             let activity = running.handle.gateway().activity.clone();
@@ -189,7 +196,7 @@ async fn find(paths: &Paths, need: Need, turns: &mut Turns) -> Result<Broker, Pr
         if client::connect(paths).await.is_some() {
             return Ok(Broker::Running);
         }
-        match Running::start(options(paths.clone(), need != Need::Look)).await {
+        match Running::start(options(paths.clone(), need)).await {
             Ok(running) => return Ok(Broker::Own(Box::new(running))),
             // It is just starting or just ending, or belongs to a command like this one.
             Err(problem) if problem.code == Code::AlreadyRunning => {
@@ -202,14 +209,15 @@ async fn find(paths: &Paths, need: Need, turns: &mut Turns) -> Result<Broker, Pr
     }
 }
 
-fn options(paths: Paths, listens: bool) -> Options {
+fn options(paths: Paths, need: Need) -> Options {
+    let listens = matches!(need, Need::Listen | Need::Last);
     Options {
         paths: Some(paths),
         store: Store::Keychain,
         is_ephemeral: false,
         listens,
         predecessor: Predecessor::Respect,
-        probes: listens,
+        probes: need != Need::Look,
         browser: None,
         document: None,
         ca_file: None,

@@ -206,7 +206,7 @@ async fn add(add: Add) -> Result<u8, Problem> {
         Ok((name, value))
     });
     let headers = headers.collect::<Result<_, Problem>>()?;
-    let told = ask(Request::Add(NewServer {
+    let request = Request::Add(NewServer {
         url: add.url,
         name: add.name,
         issuer: add.issuer,
@@ -215,8 +215,8 @@ async fn add(add: Add) -> Result<u8, Problem> {
         scopes: add.scope,
         headers,
         allow_guessed_endpoints: false,
-    }))
-    .await?;
+    });
+    let told = ask_at(Link::open_probing().await?, request).await?;
     let server: ServerView = parsed(told)?;
     let name = &server.name;
     say::line(match server.state {

@@ -40,7 +40,9 @@ impl Attempt {
         if server.require_pushed_authorization_requests {
             return Pushing::enter(attempt, run, input);
         }
-        let is_untried = !run.plan.accepted_by.contains(&server.issuer);
+        // A step-up has a grant to show that the client is accepted.
+        let is_untried =
+            !run.plan.accepted_by.contains(&server.issuer) && run.plan.had_scopes.is_empty();
         let is_suspicion = matches!(attempt.tried.document, DocumentTried::Suspected { .. });
         match attempt.registration.kind {
             RegistrationKind::Cimd if is_untried => Preflighting::enter(attempt, input),
@@ -103,7 +105,8 @@ impl Attempt {
         }
         let asks_offline = self.scopes.iter().any(|scope| scope == OFFLINE_ACCESS);
         let is_users = run.plan.scopes.iter().any(|scope| scope == OFFLINE_ACCESS);
-        if error == ErrorCode::InvalidScope && asks_offline && !is_users {
+        let is_new = !self.tried.without_offline_access;
+        if error == ErrorCode::InvalidScope && asks_offline && !is_users && is_new {
             tried.without_offline_access = true;
             run.trace.push(
                 TraceStep::new(input.now, Step::Registration, "invalid_scope")
@@ -157,13 +160,18 @@ impl Attempt {
 
 /// The scopes that this site is asked for.
 pub(super) fn scopes(site: &Site, tried: &Tried, run: &Run) -> Vec<String> {
-    scope::choose(&Wishes {
+    let mut scopes = scope::choose(&Wishes {
         configured: &run.plan.scopes,
         challenged: site.ground.challenge.as_ref().and_then(|c| c.scope.as_deref()),
         supported: site.ground.resource.as_ref().and_then(|r| r.scopes_supported.as_deref()),
         had: &run.plan.had_scopes,
         offline_access: site.server.lists_scope(OFFLINE_ACCESS) && !tried.without_offline_access,
-    })
+    });
+    // Whoever named it, it was refused; only the user insists.
+    if tried.without_offline_access && !run.plan.scopes.iter().any(|s| s == OFFLINE_ACCESS) {
+        scopes.retain(|scope| scope != OFFLINE_ACCESS);
+    }
+    scopes
 }
 
 /// The resource indicator: the metadata's own string, else the server's canonical URL.

@@ -150,8 +150,12 @@ impl FindingServer {
 
     /// Goes on to the next candidate. What cannot be told must not slide into old-style sign-in.
     fn give_up(self, error: SignInError, run: &mut Run, input: &Input<'_>) -> Turn {
-        let cannot_tell =
-            matches!(error, SignInError::Unreachable { .. } | SignInError::OutOfOrder { .. });
+        let cannot_tell = matches!(
+            error,
+            SignInError::Unreachable { .. }
+                | SignInError::OutOfOrder { .. }
+                | SignInError::Metadata { cause: BadMetadata::OtherIssuer { .. }, .. }
+        );
         let next_is_origin = self.others.front().is_some_and(|c| c.source == IssuerSource::Origin);
         let first_failure = Some(self.first_failure.unwrap_or(error));
         let others = if cannot_tell && next_is_origin { VecDeque::new() } else { self.others };
@@ -176,7 +180,9 @@ fn candidates(ground: &Ground, run: &mut Run, input: &Input<'_>) -> VecDeque<Can
                 .warn(),
         );
     }
-    if !usable.is_empty() {
+    // Named, but none that may be asked: that is no server of the old style.
+    let names_any = ground.resource.as_ref().is_some_and(|r| !r.authorization_servers.is_empty());
+    if names_any {
         let is_held = |issuer: &String| run.plan.registrations.iter().any(|r| r.issuer == *issuer);
         let (held, new): (Vec<_>, Vec<_>) = usable.into_iter().partition(is_held);
         let source = IssuerSource::Resource;

@@ -122,7 +122,8 @@ impl InBrowser {
             }
             RegistrationKind::Dcr | RegistrationKind::PreRegistered => {
                 let issuer = site.server.issuer;
-                failed(SignInError::NoRegistrationRoute { issuer, refused: None })
+                let refused = tried.document.said();
+                failed(SignInError::NoRegistrationRoute { issuer, refused })
             }
         }
     }

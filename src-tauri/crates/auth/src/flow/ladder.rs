@@ -32,6 +32,16 @@ pub(super) enum DocumentTried {
     Left,
 }
 
+impl DocumentTried {
+    /// What was said to our document, where it was refused.
+    pub(super) fn said(&self) -> Option<String> {
+        match self {
+            Self::Suspected { said, .. } | Self::Refused { said } => Some(said.clone()),
+            Self::No | Self::Left => None,
+        }
+    }
+}
+
 /// The rung to stand on.
 enum Rung {
     Own(Registration),
@@ -168,10 +178,7 @@ fn dynamic(site: Site, reason: Reason, tried: Tried, run: &mut Run, input: &Inpu
                 .reason(why)
                 .warn(),
         );
-        let refused = match tried.document {
-            DocumentTried::Suspected { said, .. } | DocumentTried::Refused { said } => Some(said),
-            DocumentTried::No | DocumentTried::Left => None,
-        };
+        let refused = tried.document.said();
         return failed(SignInError::NoRegistrationRoute { issuer: issuer.clone(), refused });
     }
     Registering::enter(site, reason, tried, run, input)

@@ -5,7 +5,7 @@
 use super::attempt::Attempt;
 use super::in_browser::InBrowser;
 use super::ladder::{self, DocumentTried};
-use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
+use super::{Asked, Input, Memo, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::{AuthorizationResponse, Binding};
 use crate::registration::RegistrationKind;
 use crate::trace::Step;
@@ -98,6 +98,20 @@ impl Preflighting {
                         .warn(),
                 );
                 attempt.tried.document = DocumentTried::Suspected { said: result, status };
+                ladder::climb(attempt.site, attempt.tried, run, input)
+            }
+            (Verdict::Refused, RegistrationKind::Dcr)
+                if attempt.is_reused && !attempt.tried.registration_gone =>
+            {
+                run.trace.push(
+                    line(result)
+                        .decision("registering anew")
+                        .reason("the registration may be gone"),
+                );
+                let issuer = attempt.issuer().to_owned();
+                let client_id = attempt.registration.client_id;
+                run.memos.push(Memo::RegistrationGone { issuer, client_id });
+                attempt.tried.registration_gone = true;
                 ladder::climb(attempt.site, attempt.tried, run, input)
             }
             (Verdict::Refused, RegistrationKind::Dcr) => {

@@ -96,7 +96,8 @@ impl Registering {
                 let issuer = self.site.server.issuer;
                 failed(match cause {
                     RegistrationError::Closed { .. } => {
-                        SignInError::NoRegistrationRoute { issuer, refused: None }
+                        let refused = self.tried.document.said();
+                        SignInError::NoRegistrationRoute { issuer, refused }
                     }
                     cause => SignInError::Registration { issuer, cause },
                 })

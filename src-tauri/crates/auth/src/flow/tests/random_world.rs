@@ -123,7 +123,7 @@ impl RandomWorld {
             issuer: tape.choose(&[None, None, None, None, Some(ISSUER.into())]),
             own_client: tape.choose(&[None, None, None, None, Some(own(None)), Some(secret)]),
             scopes: tape.choose(&[list(""), list("mine"), list("mine offline_access")]),
-            had_scopes: tape.choose(&[list(""), list("had")]),
+            had_scopes: tape.choose(&[list(""), list("had offline_access")]),
             document: tape.choose(&[document.clone(), document, None]),
             refusals: tape.choose(&[vec![], vec![], vec![refusal]]),
             accepted_by: tape.choose(&[vec![], vec![ISSUER.into(), TENANT.into()]]),
