@@ -11,6 +11,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, value};
 use crate::clock;
 use crate::paths;
 use crate::problem::{Code, Problem};
+use crate::server_name::check_name;
 
 /// The settings, as far as they are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -262,59 +263,6 @@ pub fn new_id() -> Result<String, Problem> {
     clock::random_hex(8).map_err(Problem::internal)
 }
 
-/// First segments that the gateway needs for itself.
-const RESERVED: [&str; 6] = ["authorize", "callback", "go", "k", "register", "token"];
-
-/// Why a name cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidName {
-    /// It has other characters than it may.
-    #[error(
-        "a name is made of lower-case letters, digits and hyphens, at most 40, and begins with a letter or digit; {0:?} is not"
-    )]
-    Characters(String),
-    /// The gateway needs it.
-    #[error("the name {0} is needed by the gateway itself")]
-    Reserved(String),
-}
-
-/// Checks a name, which becomes a path segment.
-///
-/// # Errors
-/// When it cannot be one.
-pub fn check_name(name: &str) -> Result<(), InvalidName> {
-    let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > 40 || !name.chars().all(is_fit) || name.starts_with('-') {
-        return Err(InvalidName::Characters(keyfob_auth::text::shown(name)));
-    }
-    if RESERVED.contains(&name) {
-        return Err(InvalidName::Reserved(name.to_owned()));
-    }
-    Ok(())
-}
-
-/// A name made from the URL's host that is not taken: `mcp.notion.com` becomes `notion`.
-pub fn suggest_name(url: &ServerUrl, is_taken: impl Fn(&str) -> bool) -> String {
-    let host = url.url().host_str().unwrap_or_default().to_ascii_lowercase();
-    let is_address = host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[');
-    let labels: Vec<&str> = host.split('.').filter(|label| !label.is_empty()).collect();
-    let base = match labels.as_slice() {
-        _ if is_address => "server",
-        [.., name, _] => name,
-        [name] => name,
-        [] => "server",
-    };
-    let mut base: String =
-        base.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(32).collect();
-    base = base.trim_matches('-').to_owned();
-    if check_name(&base).is_err() {
-        base = format!("{base}-server").trim_start_matches('-').to_owned();
-    }
-    let numbered = (2..).map(|n: u32| format!("{base}-{n}"));
-    let mut candidates = std::iter::once(base.clone()).chain(numbered);
-    candidates.find(|name| !is_taken(name)).unwrap_or(base)
-}
-
 fn first_line(error: &impl ToString) -> String {
     let text = error.to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -327,9 +275,7 @@ fn first_line(error: &impl ToString) -> String {
 
 #[cfg(test)]
 mod tests {
-    use keyfob_auth::ServerUrl;
-
-    use super::{Config, ServerConfig, check_name, suggest_name};
+    use super::{Config, ServerConfig};
     use crate::problem::Code;
 
     fn server(name: &str) -> ServerConfig {
@@ -378,29 +324,5 @@ mod tests {
             assert!(problem.message.contains("config.toml"), "{problem}");
             assert_eq!(std::fs::read_to_string(&file).expect("a file"), broken);
         }
-    }
-
-    #[test]
-    fn names_are_path_segments() {
-        for good in ["notion", "a", "server-2", "0x"] {
-            assert!(check_name(good).is_ok(), "{good}");
-        }
-        for bad in
-            ["", "-a", "A", "a/b", "..", ".well-known", "k", "callback", "ä", &"x".repeat(41)]
-        {
-            assert!(check_name(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn names_come_from_the_host() {
-        let name = |url: &str, taken: &[&str]| {
-            suggest_name(&ServerUrl::parse(url).expect("a URL"), |name| taken.contains(&name))
-        };
-        assert_eq!(name("https://mcp.notion.com/mcp", &[]), "notion");
-        assert_eq!(name("https://mcp.notion.com/mcp", &["notion", "notion-2"]), "notion-3");
-        assert_eq!(name("http://127.0.0.1:1/mcp", &[]), "server");
-        assert_eq!(name("http://localhost:1/mcp", &[]), "localhost");
-        assert_eq!(name("https://token.dev/x", &[]), "token-server");
     }
 }

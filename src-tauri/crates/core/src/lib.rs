@@ -15,6 +15,7 @@ pub mod problem;
 pub mod reach;
 pub mod remembered;
 pub mod server;
+pub mod server_name;
 pub mod vault;
 pub mod view;
 

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use keyfob_auth::{Secret, ServerUrl};
+use keyfob_auth::Secret;
 use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
 use super::controller::entry;
-use super::{sign_in, vault_problem};
+use super::{new_server, sign_in, vault_problem};
 use crate::browser::Browser;
-use crate::config::{self, ServerConfig, check_name, suggest_name};
 use crate::control::protocol::NewServer;
 use crate::gateway::Gateway;
 use crate::mcp;
@@ -89,7 +88,7 @@ impl Handle {
             .into_iter()
             .map(|s| s.name)
             .collect();
-        let server = checked(&new, |name| taken.iter().any(|known| known == name))?;
+        let server = new_server::checked(&new, |name| taken.iter().any(|known| known == name))?;
         let id = server.id.clone();
         if let Some(secret) = &new.client_secret {
             self.keep(EntryKind::ClientSecret, &id, secret.clone()).await?;
@@ -259,69 +258,4 @@ impl Handle {
     async fn keep(&self, kind: EntryKind, id: &str, text: Secret) -> Result<(), Problem> {
         self.vault.put(&entry(kind, id)?, text).await.map_err(|error| vault_problem(&error))
     }
-}
-
-/// Headers that cannot be the user's own: they belong to the hop, or to the gateway.
-const NOT_OWN: [&str; 8] = [
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "upgrade",
-    "te",
-    "trailer",
-    "expect",
-];
-
-/// Checks a new server before anything changes.
-fn checked(new: &NewServer, is_taken: impl Fn(&str) -> bool) -> Result<ServerConfig, Problem> {
-    let usage = |cause: String| Problem::new(Code::Usage).with("cause", cause);
-    let url = ServerUrl::parse(&new.url).map_err(|cause| {
-        Problem::new(Code::InvalidUrl)
-            .with("url", keyfob_auth::text::without_query(&new.url))
-            .with("cause", cause)
-    })?;
-    let name = match &new.name {
-        Some(name) => {
-            check_name(name).map_err(|cause| usage(cause.to_string()))?;
-            if is_taken(name) {
-                return Err(Problem::new(Code::NameTaken).with("name", name));
-            }
-            name.clone()
-        }
-        None => suggest_name(&url, is_taken),
-    };
-    if let Some(issuer) = &new.issuer
-        && !keyfob_auth::server_url::is_usable_endpoint(issuer)
-    {
-        return Err(usage(format!("--issuer takes an https URL, not {issuer}")));
-    }
-    if new.client_secret.is_some() && new.client_id.is_none() {
-        return Err(usage("a client secret needs its client id: --client-id".to_owned()));
-    }
-    for (header, value) in &new.headers {
-        let lower = header.to_ascii_lowercase();
-        let is_fit =
-            lower.parse::<http::HeaderName>().is_ok() && !NOT_OWN.contains(&lower.as_str());
-        if !is_fit {
-            return Err(usage(format!("{header} cannot be a header of your own")));
-        }
-        if value.is_empty() || http::HeaderValue::from_str(value.expose()).is_err() {
-            return Err(usage(format!(
-                "the value for the header {header} is empty or cannot be sent"
-            )));
-        }
-    }
-    Ok(ServerConfig {
-        id: config::new_id()?,
-        name,
-        url: url.as_str().to_owned(),
-        issuer: new.issuer.clone(),
-        client_id: new.client_id.clone().filter(|id| !id.is_empty()),
-        scopes: new.scopes.clone(),
-        headers: new.headers.iter().map(|(name, _)| name.clone()).collect(),
-        enabled: true,
-        allow_guessed_endpoints: new.allow_guessed_endpoints,
-        allow_unadvertised_pkce: false,
-    })
 }

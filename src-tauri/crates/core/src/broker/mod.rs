@@ -7,6 +7,7 @@ mod commands;
 mod controller;
 mod handle;
 mod instance;
+mod new_server;
 mod refresh;
 mod report;
 mod reports;

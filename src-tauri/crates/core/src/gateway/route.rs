@@ -45,7 +45,7 @@ impl<'a> Route<'a> {
     }
 
     fn server(name: &'a str, key: Option<&'a str>, tail: &'a str) -> Self {
-        if crate::config::check_name(name).is_err() || !is_plain(tail) {
+        if crate::server_name::check_name(name).is_err() || !is_plain(tail) {
             return Self::Nothing;
         }
         Self::Server { name, key, tail }
