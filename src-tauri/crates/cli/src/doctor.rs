@@ -73,7 +73,13 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
         }
         Err(error) => {
             // A Keyfob that keeps grants in memory does without.
-            add("keychain", keeps_in_memory, broker::vault_problem(&error).to_string());
+            let said = broker::vault_problem(&error);
+            let said = if keeps_in_memory {
+                format!("not needed by the running Keyfob. {}", said.message)
+            } else {
+                said.to_string()
+            };
+            add("keychain", keeps_in_memory, said);
         }
     }
     match identity::look().await {

@@ -264,7 +264,10 @@ async fn clients(clients: Clients) -> Result<u8, Problem> {
                 say::line(format_args!("  {}\n  {}", text("address"), text("header")));
                 say::line("or, where it takes no headers, this address alone:");
                 say::line(format_args!("  {}", text("address_with_key")));
-                say::line("The key is shown only now; a lost one is replaced by a new one.");
+                say::line(format_args!(
+                    "The key is shown only now. If it gets lost: keyfob clients revoke {}, and add it again.",
+                    text("name")
+                ));
                 if is_own {
                     say::line("Keyfob has to run for this: keyfob serve");
                 }

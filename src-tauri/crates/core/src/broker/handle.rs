@@ -89,6 +89,11 @@ impl Handle {
             .map(|s| s.name)
             .collect();
         let server = new_server::checked(&new, |name| taken.iter().any(|known| known == name))?;
+        if self.gateway.is_own_address(&server.url) {
+            return Err(Problem::new(Code::InvalidUrl)
+                .with("url", server.url)
+                .with("cause", "it is Keyfob's own address"));
+        }
         let id = server.id.clone();
         if let Some(secret) = &new.client_secret {
             self.keep(EntryKind::ClientSecret, &id, secret.clone()).await?;

@@ -221,6 +221,12 @@ impl Controller {
         slot.last_failure.clone_from(&problem);
         slot.held_failure.clone_from(&problem);
         self.remembered.save();
+        let is_out_of_reach = problem.as_ref().is_some_and(|problem| {
+            matches!(problem.code, Code::Unreachable | Code::TlsUntrusted | Code::NotMcp)
+        });
+        if is_out_of_reach {
+            self.step(id, Event::Unreachable { retry_at: clock::now().plus(LONGEST_PAUSE) });
+        }
         self.step(id, event);
         let Some(under_way) = under_way else { return };
         let answer = match (problem, self.slots.get(id)) {

@@ -69,6 +69,12 @@ impl Gateway {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Whether a URL leads back to this gateway.
+    pub fn is_own_address(&self, url: &str) -> bool {
+        let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next());
+        authority.is_some_and(|authority| self.own_authorities().any(|own| own == authority))
+    }
+
     /// Answers until `stop` changes, then lets open requests end for as long as `grace`.
     pub async fn serve(
         self,

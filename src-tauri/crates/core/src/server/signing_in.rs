@@ -1,6 +1,6 @@
 //! Its person is at it.
 
-use super::{Effect, Event, Open, State, Turn, Why, off, ready, signed_out};
+use super::{Effect, Event, Offline, Open, State, Turn, Why, off, ready, signed_out};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,10 @@ impl SigningIn {
                 (State::SigningIn(Self { before: Why::Refused, has_grant: false }), None)
             }
             Event::Renewed => (State::SigningIn(Self { has_grant: true, ..self }), None),
+            // It could not even be asked; whether it needs its person is as unknown as before.
+            Event::Unreachable { retry_at } if !self.has_grant && self.before == Why::Never => {
+                (State::Offline(Offline { retry_at, has_grant: false }), None)
+            }
             Event::TurnedOn
             | Event::GrantFound
             | Event::GrantAbsent { .. }
