@@ -40,6 +40,8 @@ async fn an_address_where_nobody_answers() {
     assert!(said.contains("127.0.0.1") || said.contains("gone"), "{said}");
     assert_eq!(scene.stored().await.0, before.0);
     assert!(scene.keyfob.links().is_empty());
+    let state = scene.status("gone").await["state"].clone();
+    assert_eq!(state, "offline", "nobody knows whether it wants a sign-in");
     let call = scene.keyfob.run(&["call", "--json", "gone", "echo"]).await;
     assert_ne!(call.code, Some(0));
     call.problem();
@@ -71,6 +73,17 @@ async fn an_address_that_is_none() {
     {
         let output = scene.keyfob.run(&["add", url]).await.expect_code(2);
         output.one_sentence();
+    }
+    assert_eq!(scene.stored().await, before);
+}
+
+#[tokio::test]
+async fn our_own_address_is_no_server() {
+    let scene = Scene::start().await;
+    let before = scene.stored().await;
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        let url = format!("http://{host}:{}/s", scene.keyfob.port());
+        scene.keyfob.run(&["add", &url]).await.expect_code(2).one_sentence();
     }
     assert_eq!(scene.stored().await, before);
 }

@@ -67,8 +67,8 @@ pub(super) async fn refresh(
         let line = line("its token endpoint cannot be used".to_owned()).warn();
         return End::Dead { is_client_gone: false, line };
     };
-    // What the grant names was learnt from the server, so the server's own reach is the limit;
-    // an issuer that the user typed had its say when the grant was made.
+    // The endpoint passed the address rule when the grant was made; where its name leads today is
+    // taken as it is.
     let reach = match url::Url::parse(&grant.token_endpoint) {
         Ok(endpoint) => Reach::of_url(&server_url).await.max(Reach::of_url(&endpoint).await),
         Err(_) => Reach::of_url(&server_url).await,
