@@ -1,9 +1,22 @@
 #!/usr/bin/env bash
-# The release binary as it ships, and what it may be linked with.
+# build.sh [cli|desktop|all]: the release binaries as they ship, and what they may be linked with.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-# Alone: built together with the testkit it would get the testkit's features too.
+# Each alone: built together with the testkit they would get the testkit's features too.
+desktop() {
+  tests/run/ui.sh build
+  cargo build --locked --release -p keyfob-desktop
+  echo "keyfob-desktop: $(stat -c %s "$KEYFOB_DESKTOP_BIN") bytes"
+}
+
+case "${1:-cli}" in
+  cli) ;;
+  desktop) desktop; exit ;;
+  all) desktop ;;
+  *) echo "usage: build.sh [cli|desktop|all]" >&2; exit 2 ;;
+esac
+
 cargo build --locked --release -p keyfob-cli --bin keyfob
 
 if ldd "$KEYFOB_BIN" | grep -iE 'gtk|webkit|gdk'; then

@@ -14,3 +14,4 @@ case ":$PATH:" in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/sbin ;; esac
 export PATH
 
 export KEYFOB_BIN=${KEYFOB_BIN:-$CARGO_TARGET_DIR/release/keyfob}
+export KEYFOB_DESKTOP_BIN=${KEYFOB_DESKTOP_BIN:-$CARGO_TARGET_DIR/release/keyfob-desktop}

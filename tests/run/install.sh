@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install.sh test|lint|demo|run|interop|bench: installs what that job needs and this machine lacks.
+# install.sh test|lint|demo|run|interop|bench|pictures: installs what that job needs and this machine lacks.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
@@ -67,6 +67,30 @@ lint_tools() {
   cargo_tool deny 0.20.2
 }
 
+# library PKG-CONFIG-NAME PACKAGE...
+library() {
+  local name=$1
+  shift
+  pkg-config --exists "$name" 2>/dev/null || need_packages+=("$@")
+}
+
+# What the app is built with.
+desktop_libraries() {
+  library webkit2gtk-4.1 libwebkit2gtk-4.1-dev
+  library librsvg-2.0 librsvg2-dev
+}
+
+# A desktop without a display: windows, a tray host, notifications, browsers and their drivers.
+virtual_desktop() {
+  want Xvfb xvfb; want openbox openbox; want dunst dunst; want xdotool xdotool
+  want xfce4-panel xfce4-panel adwaita-icon-theme librsvg2-common
+  want WebKitWebDriver webkit2gtk-driver
+  want chromium chromium; want chromedriver chromium-driver
+  want import imagemagick; want xprop x11-utils; want xsetroot x11-xserver-utils
+  want fc-list fontconfig
+  fc-list 2>/dev/null | grep -q DejaVu || need_packages+=(fonts-dejavu-core)
+}
+
 keychain() {
   want dbus-run-session dbus
   want gnome-keyring-daemon gnome-keyring
@@ -75,10 +99,13 @@ keychain() {
 
 case "${1:-test}" in
   lint)
-    compiler; want jq jq
+    compiler; node; desktop_libraries; want jq jq
     install_packages; rust; lint_tools ;;
   demo | run)
-    compiler
+    compiler; node; desktop_libraries; want xdg-open xdg-utils
+    install_packages; rust ;;
+  pictures)
+    compiler; node; desktop_libraries; keychain; virtual_desktop; want xdg-open xdg-utils
     install_packages; rust ;;
   interop)
     compiler; node; want jq jq; want openssl openssl
@@ -88,10 +115,10 @@ case "${1:-test}" in
     compiler; want jq jq; want curl curl; want wrk wrk; want nginx nginx-light; want python3 python3
     install_packages; rust ;;
   test)
-    compiler; keychain; node
+    compiler; keychain; node; desktop_libraries; virtual_desktop
     want curl curl; want jq jq; want openssl openssl; want xdg-open xdg-utils
     install_packages; rust; lint_tools; cargo_tool nextest 0.9.143 ;;
   *)
-    echo "usage: install.sh test|lint|demo|run|interop|bench" >&2
+    echo "usage: install.sh test|lint|demo|run|interop|bench|pictures" >&2
     exit 2 ;;
 esac

@@ -9,6 +9,7 @@ check() {
   "$@" || status=1
 }
 
+check tests/run/ui.sh build
 check cargo fmt --all --check
 check cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 check cargo deny --all-features --log-level error check bans licenses sources

@@ -33,5 +33,15 @@ while read -r lock; do
   if grep -qE '"resolved": *"https?:' "$lock"; then broken "$lock names where its packages were fetched"; fi
 done < <(find . -name package-lock.json -not -path '*/node_modules/*')
 
+# One file of the page talks to the app, and asks for exactly what the window is allowed.
+while read -r file; do
+  [ "$file" = ui/src/lib/ipc.ts ] || broken "$file imports @tauri-apps/api"
+done < <(grep -rl --include='*.ts' --include='*.svelte' '@tauri-apps/api' ui/src)
+asked=$(grep -oE "invoke<[^(]*\('[a-z_]+'" ui/src/lib/ipc.ts | grep -oE "'[a-z_]+" | tr -d "'" | sort)
+allowed=$(grep -oE '"allow-[a-z-]+' src-tauri/capabilities/main.json | sed 's/"allow-//; s/-/_/g' | sort)
+served=$(sed -n '/generate_handler!\[/,/\]/p' src-tauri/src/commands.rs | grep -oE '^ +[a-z_]+' | tr -d ' ' | grep -v '^tauri$' | sort)
+[ -n "$asked" ] && [ "$asked" = "$allowed" ] || broken "the page asks for other commands than its capability allows"
+[ "$served" = "$allowed" ] || broken "the app serves other commands than its capability allows"
+
 [ $status = 0 ] && echo "crate rules and lock files: ok"
 exit $status

@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use keyfob_core::broker::{Defaults, Options, Predecessor, Running, Store};
+use keyfob_core::broker::{Defaults, Host, Options, Predecessor, Running, Store};
 use keyfob_core::control::client::{self, Connection};
 use keyfob_core::control::protocol::{Reply, Request};
 use keyfob_core::paths::Paths;
@@ -221,7 +221,7 @@ fn options(paths: Paths, need: Need) -> Options {
         browser: None,
         document: None,
         ca_file: None,
-        is_background: false,
+        host: Host::Command,
         settings_file: None,
         defaults: Defaults::default(),
     }

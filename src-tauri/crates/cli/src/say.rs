@@ -72,6 +72,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::MetadataInvalid
         | Code::NoAuthorizationServer
         | Code::NoRegistrationRoute
+        | Code::NotAwaited
         | Code::RegistrationRefused
         | Code::Retry
         | Code::ScopeNeeded

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use keyfob_auth::Secret;
 use keyfob_auth::client_document::ClientDocumentUrl;
-use keyfob_core::broker::{self, Defaults, Options, Predecessor};
+use keyfob_core::broker::{self, Defaults, Host, Options, Predecessor};
 use keyfob_core::browser::Browser;
-use keyfob_core::control::client;
-use keyfob_core::control::protocol::Request;
 use keyfob_core::paths::{HOME_VARIABLE, Paths};
 use keyfob_core::problem::{Code, Problem};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::arguments::{Running, Serve, Store};
 use crate::{link, say};
@@ -20,10 +18,11 @@ pub(crate) const EPHEMERAL_DEADLINE: u64 = 25;
 
 pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
     let mut options = options(&arguments.running, arguments.store)?;
-    options.is_background = arguments.idle_exit.is_some();
-    if let (Some(paths), false, false) =
-        (&options.paths, options.is_ephemeral, options.is_background)
-        && is_background_at(paths).await
+    if arguments.idle_exit.is_some() {
+        options.host = Host::Background;
+    }
+    if let (Some(paths), false, Host::Serve) = (&options.paths, options.is_ephemeral, options.host)
+        && broker::host_of(paths).await == Some(Host::Background)
     {
         options.predecessor = Predecessor::Relieve;
     }
@@ -50,13 +49,6 @@ pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
         }
         _ => Ok(status),
     }
-}
-
-/// Whether the broker that runs is there only because a command needed one.
-async fn is_background_at(paths: &Paths) -> bool {
-    let Some(mut connection) = client::connect(paths).await else { return false };
-    let told = connection.ask(Request::Ping, |_| {}).await.unwrap_or_default();
-    told.get("is_background") == Some(&Value::Bool(true))
 }
 
 /// What the options of `serve` and `exec` come to.
@@ -97,7 +89,7 @@ pub(crate) fn options(running: &Running, store: Option<Store>) -> Result<Options
         browser,
         document,
         ca_file: running.ca_file.clone(),
-        is_background: false,
+        host: Host::Serve,
         settings_file: Some(link::paths()?.config_file()),
         defaults: Defaults {
             issuer: running.issuer.clone(),

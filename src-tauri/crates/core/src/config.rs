@@ -193,6 +193,53 @@ impl Config {
         Ok(Some(self.servers.remove(at)))
     }
 
+    /// Changes a server.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the file cannot be written; nothing is changed then.
+    pub fn change(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut ServerConfig),
+    ) -> Result<(), Problem> {
+        let Some(at) = self.servers.iter().position(|server| server.name == name) else {
+            return Err(Problem::new(Code::UnknownServer).with("name", name));
+        };
+        let Some(mut changed) = self.servers.get(at).cloned() else { return Ok(()) };
+        change(&mut changed);
+        let new = toml_edit::ser::to_document(&changed)
+            .map_err(|error| Problem::internal(first_line(&error)))?;
+        self.reread();
+        let before = self.document.clone();
+        let tables = self.document.get_mut("servers").and_then(Item::as_array_of_tables_mut);
+        let is_it =
+            |table: &&mut toml_edit::Table| table.get("name").and_then(Item::as_str) == Some(name);
+        if let Some(table) = tables.and_then(|tables| tables.iter_mut().find(is_it)) {
+            for key in SERVER_KEYS {
+                match new.get(key) {
+                    Some(item)
+                        if table.get(key).map(ToString::to_string).as_deref()
+                            != Some(item.to_string().as_str()) =>
+                    {
+                        table.insert(key, item.clone());
+                    }
+                    Some(_) => {}
+                    None => {
+                        table.remove(key);
+                    }
+                }
+            }
+        }
+        if let Err(problem) = self.save() {
+            self.document = before;
+            return Err(problem);
+        }
+        if let Some(server) = self.servers.get_mut(at) {
+            *server = changed;
+        }
+        Ok(())
+    }
+
     /// Takes in what the user has edited since: a change of ours must not undo theirs.
     fn reread(&mut self) {
         if let Ok(text) = fs::read_to_string(&self.file)
@@ -309,6 +356,25 @@ mod tests {
         );
         let again = Config::load(&file).expect("a config");
         assert_eq!(again.servers, [server("two")]);
+    }
+
+    #[test]
+    fn a_change_of_a_server_keeps_what_the_user_wrote_around_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("config.toml");
+        let mut config = Config::load(&file).expect("a config");
+        config.add(server("one")).expect("added");
+        let text = std::fs::read_to_string(&file).expect("a file");
+        std::fs::write(&file, format!("# mine\n{text}future = 1 # kept\n")).expect("written");
+        config.change("one", |server| server.enabled = false).expect("changed");
+        config.change("one", |server| server.client_id = Some("c".into())).expect("changed");
+        let text = std::fs::read_to_string(&file).expect("a file");
+        assert!(text.contains("# mine") && text.contains("future = 1 # kept"), "{text}");
+        let again = Config::load(&file).expect("a config").servers;
+        assert_eq!((again[0].enabled, again[0].client_id.as_deref()), (false, Some("c")));
+        config.change("one", |server| *server = self::server("one")).expect("changed");
+        assert_eq!(Config::load(&file).expect("a config").servers, [server("one")]);
+        assert!(config.change("two", |_| ()).is_err());
     }
 
     #[test]

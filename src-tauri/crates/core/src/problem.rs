@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::LazyLock;
 
 use keyfob_auth::dcr::RegistrationError;
 use keyfob_auth::flow::SignInError;
@@ -12,9 +11,12 @@ use keyfob_auth::token::TokenError;
 use keyfob_auth::wire::NoAnswer;
 use serde::{Deserialize, Serialize};
 
+use crate::locale;
+
 /// What is wrong, for programs. Wording lives in the locale file, a section for each in
 /// `docs/troubleshooting.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "each is worded in the locale file")]
 pub enum Code {
@@ -36,6 +38,7 @@ pub enum Code {
     NoAuthorizationServer,
     NoClientDocument,
     NoRegistrationRoute,
+    NotAwaited,
     NotMcp,
     Offline,
     PkceUnsupported,
@@ -63,6 +66,7 @@ pub enum Code {
 /// A problem with everything that its wording needs. It holds no secret: parameters are names,
 /// codes and URLs without their query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Problem {
     /// What is wrong.
     pub code: Code,
@@ -167,12 +171,12 @@ impl Problem {
     }
 
     fn word(&mut self) {
-        let Some(wording) = WORDING.problems.get(&self.code) else {
+        let Some(wording) = locale::problems().get(&self.code) else {
             self.message = format!("{:?}", self.code);
             return;
         };
-        self.message = fill(&wording.message, &self.params);
-        self.remedy = fill(&wording.remedy, &self.params);
+        self.message = locale::fill(&wording.message, &self.params);
+        self.remedy = locale::fill(&wording.remedy, &self.params);
     }
 }
 
@@ -184,45 +188,14 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-#[derive(Deserialize)]
-struct Locale {
-    problems: BTreeMap<Code, Wording>,
-}
-
-#[derive(Deserialize)]
-struct Wording {
-    message: String,
-    remedy: String,
-}
-
-static WORDING: LazyLock<Locale> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../../ui/locales/en.json"))
-        .unwrap_or(Locale { problems: BTreeMap::new() })
-});
-
-fn fill(wording: &str, params: &BTreeMap<String, String>) -> String {
-    let mut text = String::with_capacity(wording.len());
-    let mut rest = wording;
-    while let Some((before, after)) = rest.split_once('{') {
-        text.push_str(before);
-        let Some((name, behind)) = after.split_once('}') else {
-            rest = after;
-            break;
-        };
-        text.push_str(params.get(name).map_or("", String::as_str));
-        rest = behind;
-    }
-    text.push_str(rest);
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Code, Problem, WORDING};
+    use super::{Code, Problem};
+    use crate::locale;
 
     #[test]
     fn the_locale_file_words_every_problem() {
-        let worded = &WORDING.problems;
+        let worded = locale::problems();
         assert!(worded.len() >= 30, "the locale file did not parse");
         for (code, wording) in worded {
             assert!(wording.message.ends_with('.'), "{code:?}: {}", wording.message);
@@ -237,8 +210,7 @@ mod tests {
         let page = include_str!("../../../../docs/troubleshooting.md");
         let sections: Vec<&str> =
             page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-        let codes: Vec<String> = WORDING
-            .problems
+        let codes: Vec<String> = locale::problems()
             .keys()
             .map(|code| serde_json::json!(code).as_str().unwrap_or_default().to_owned())
             .collect();

@@ -14,6 +14,7 @@ use crate::paths;
 use crate::problem::Problem;
 use crate::server::LastSaid;
 use crate::vault::ProfileId;
+use crate::view::RegistrationView;
 
 /// Longest trace that is kept of one server, in lines.
 const LONGEST_TRACE: usize = 200;
@@ -59,6 +60,8 @@ pub struct ServerFacts {
     pub last: Option<LastSaid>,
     /// The dynamic registration in the vault that its sign-ins use.
     pub registration: Option<String>,
+    /// How we were known there at the last sign-in, to be shown when its grant is gone.
+    pub known_as: Option<RegistrationView>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
     /// Issuers that want no resource indicator for it.

@@ -2,6 +2,7 @@
 
 use super::attempt::Attempt;
 use super::registering::Registering;
+use super::survey::Survey;
 use super::{Input, Run, SignInError, Site, Turn, failed};
 use crate::client_document::{ClientDocumentUrl, Listing, listing};
 use crate::registration::{AuthMethod, Reason, ReasonCode, Registration, RegistrationKind};
@@ -43,7 +44,7 @@ impl DocumentTried {
 }
 
 /// The rung to stand on.
-enum Rung {
+pub(super) enum Rung {
     Own(Registration),
     Document(Registration),
     Dynamic(Reason),
@@ -62,7 +63,11 @@ pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) 
             return failed(SignInError::PkceUnsupported { issuer: server.issuer.clone() });
         }
     }
-    match choose(&site, &tried, run, input) {
+    let rung = choose(&site, &tried, run, input);
+    if run.only_surveys {
+        return Survey::found(&site, &tried, &rung, run, input);
+    }
+    match rung {
         Rung::Own(registration) | Rung::Document(registration) => {
             run.trace.push(
                 TraceStep::new(input.now, Step::Registration, registration.kind.as_str())
@@ -150,6 +155,21 @@ fn document<'a>(
     Ok(url)
 }
 
+/// The dynamic registration of an earlier sign-in, where it can be used again.
+pub(super) fn live<'a>(
+    site: &Site,
+    tried: &Tried,
+    run: &'a Run,
+    input: &Input<'_>,
+) -> Option<&'a Registration> {
+    let mut known = run.plan.registrations.iter();
+    known.find(|r| {
+        !tried.registration_gone
+            && r.kind == RegistrationKind::Dcr
+            && r.is_good_for(&site.server.issuer, &run.plan.redirect_uri, input.now)
+    })
+}
+
 /// The third rung: a live registration again, or a new one.
 fn dynamic(site: Site, reason: Reason, tried: Tried, run: &mut Run, input: &Input<'_>) -> Turn {
     let issuer = &site.server.issuer;
@@ -158,12 +178,7 @@ fn dynamic(site: Site, reason: Reason, tried: Tried, run: &mut Run, input: &Inpu
             .target(&site.server.issuer)
             .reason(reason.text.clone())
     };
-    let live = run.plan.registrations.iter().find(|r| {
-        !tried.registration_gone
-            && r.kind == RegistrationKind::Dcr
-            && r.is_good_for(issuer, &run.plan.redirect_uri, input.now)
-    });
-    if let Some(live) = live {
+    if let Some(live) = live(&site, &tried, run, input) {
         let registration = Registration { reason: reason.clone(), ..live.clone() };
         let decision = format!("client id {}, registered before", registration.client_id);
         run.trace.push(line("dcr").decision(decision));

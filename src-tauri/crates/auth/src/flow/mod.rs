@@ -17,6 +17,7 @@ mod preflighting;
 mod probing;
 mod pushing;
 mod registering;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use self::preflighting::Preflighting;
 use self::probing::Probing;
 use self::pushing::Pushing;
 use self::registering::Registering;
+pub use self::survey::{Survey, Way};
 use crate::authorize::{AuthorizationResponse, Entropy};
 use crate::challenge::Challenge;
 use crate::grant::Grant;
@@ -87,6 +89,8 @@ pub struct Visit {
 pub enum Outcome {
     /// The server needs no sign-in.
     Open,
+    /// What [`SignIn::survey`] found.
+    Surveyed(Box<Survey>),
     /// Here is the grant.
     SignedIn(Box<Grant>),
     /// It came to nothing.
@@ -138,6 +142,8 @@ enum State {
 #[derive(Debug)]
 struct Run {
     plan: Plan,
+    /// Ends at the ladder, before anything is registered or opened.
+    only_surveys: bool,
     trace: Vec<TraceStep>,
     memos: Vec<Memo>,
 }
@@ -168,7 +174,17 @@ struct Site {
 impl SignIn {
     /// Begins. `entropy` must be fresh at each call.
     pub fn start(plan: Plan, now: Timestamp, entropy: &Entropy) -> (Self, Next) {
-        let mut run = Run { plan, trace: Vec::new(), memos: Vec::new() };
+        Self::begin(plan, false, now, entropy)
+    }
+
+    /// Begins to find out how this server would be signed in to. It registers nothing and opens
+    /// nothing; it ends with [`Outcome::Surveyed`] where a sign-in is needed.
+    pub fn survey(plan: Plan, now: Timestamp, entropy: &Entropy) -> (Self, Next) {
+        Self::begin(plan, true, now, entropy)
+    }
+
+    fn begin(plan: Plan, only_surveys: bool, now: Timestamp, entropy: &Entropy) -> (Self, Next) {
+        let mut run = Run { plan, only_surveys, trace: Vec::new(), memos: Vec::new() };
         let input = Input { now, entropy };
         let (state, next) = match run.plan.challenge.clone() {
             Some(challenge) => FindingResource::enter(Some(challenge), &mut run, &input),

@@ -65,7 +65,7 @@ impl Controller {
     }
 
     /// What a sign-in to this server is given.
-    fn plan(&self, slot: &Slot) -> Option<Plan> {
+    pub(super) fn plan(&self, slot: &Slot) -> Option<Plan> {
         let facts = self.remembered.facts.servers.get(&slot.config.id);
         let document = self.document.as_ref().map(ClientDocumentUrl::as_str);
         let own_headers: HeaderMap =
@@ -146,6 +146,7 @@ impl Controller {
         });
         self.remembered.server(id).trace.clear();
         if let Some(slot) = self.slots.get_mut(id) {
+            slot.last_failure = None;
             slot.sign_in = Some(UnderWay {
                 wishes,
                 watchers: slot.watcher.iter().cloned().collect(),
@@ -232,7 +233,9 @@ async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
             SignInError::Unreachable { .. } | SignInError::OutOfOrder { .. } => Probe::Unreachable,
             error => Probe::Unusable(Problem::from_sign_in(&error, name, &url, &redirect_uri)),
         },
-        Next::Over(flow::Outcome::SignedIn(_)) | Next::Browse(_) | Next::Wait => Probe::Unreachable,
+        Next::Over(flow::Outcome::SignedIn(_) | flow::Outcome::Surveyed(_))
+        | Next::Browse(_)
+        | Next::Wait => Probe::Unreachable,
         Next::Fetch(_) => Probe::Challenged,
     }
 }

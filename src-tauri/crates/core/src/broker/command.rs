@@ -12,6 +12,7 @@ use crate::browser::Browser;
 use crate::config::ServerConfig;
 use crate::control::protocol::NewServer;
 use crate::problem::Problem;
+use crate::view::page::{Details, Found, Snapshot};
 use crate::view::{ClientView, Progress, ServerView, TraceView};
 
 /// Where the answer goes.
@@ -87,6 +88,28 @@ pub enum Command {
     Clients { answer: Answer<Vec<ClientView>> },
     /// How the last sign-in to a server failed, if it did.
     LastFailure { name: String, answer: Answer<Option<Problem>> },
+    /// The id of a server, which names its entries in the vault.
+    Id { name: String, answer: Answer<String> },
+    /// Everything that the window's list shows.
+    Snapshot { answer: Answer<Snapshot> },
+    /// One server with all that is known of it.
+    Details { name: String, answer: Answer<Details> },
+    /// What is at an address.
+    LookAt { url: String, answer: Answer<Found> },
+    /// The real link of the sign-in under way.
+    Link { name: String, answer: Answer<Secret> },
+    /// The address that the browser was sent to, pasted by the person.
+    Paste { name: String, address: String, answer: Answer<()> },
+    /// Turns a server on or off.
+    Turn { name: String, on: bool, answer: Answer<()> },
+    /// Asks again what could not be asked.
+    Retry { name: String, answer: Answer<()> },
+    /// Uses a client of the person's own; its secret is in the vault already.
+    UseOwnClient { name: String, client_id: String, secret: Option<Secret>, answer: Answer<()> },
+    /// Forgets how Keyfob is known there.
+    ForgetRegistration { name: String, answer: Answer<()> },
+    /// A sign-in could not even begin.
+    NotBegun { name: String, problem: Problem },
     /// A list of tools was seen.
     ToolsSeen { name: String, count: u32 },
     /// The end.
@@ -103,6 +126,27 @@ impl Command {
                 | Self::Connect { .. }
                 | Self::Refresh { .. }
                 | Self::SignOut { .. }
+                | Self::Snapshot { .. }
+                | Self::Details { .. }
+        )
+    }
+
+    /// Whether it only looks.
+    pub(super) fn only_looks(&self) -> bool {
+        matches!(
+            self,
+            Self::List { .. }
+                | Self::Status { .. }
+                | Self::Find { .. }
+                | Self::Trace { .. }
+                | Self::HoldsSecrets { .. }
+                | Self::Clients { .. }
+                | Self::LastFailure { .. }
+                | Self::Id { .. }
+                | Self::Snapshot { .. }
+                | Self::Details { .. }
+                | Self::LookAt { .. }
+                | Self::Link { .. }
         )
     }
 }

@@ -131,6 +131,40 @@ impl Controller {
                         .map(|id| self.slots.get(&id).and_then(|slot| slot.last_failure.clone())),
                 );
             }
+            Command::Id { name, answer } => {
+                let _ = answer.send(self.id_of(&name));
+            }
+            Command::Snapshot { answer } => {
+                let _ = answer.send(Ok(self.snapshot()));
+            }
+            Command::Details { name, answer } => {
+                let _ = answer.send(self.details(&name));
+            }
+            Command::LookAt { url, answer } => self.look_at(&url, answer),
+            Command::Link { name, answer } => {
+                let _ = answer.send(self.link(&name));
+            }
+            Command::Paste { name, address, answer } => {
+                let _ = answer.send(self.paste(&name, &address));
+            }
+            Command::Turn { name, on, answer } => {
+                let _ = answer.send(self.turn(&name, on));
+            }
+            Command::Retry { name, answer } => {
+                let _ = answer.send(self.retry_now(&name));
+            }
+            Command::UseOwnClient { name, client_id, secret, answer } => {
+                let _ = answer.send(self.use_own_client(&name, &client_id, secret));
+            }
+            Command::ForgetRegistration { name, answer } => {
+                let _ = answer.send(self.forget_registration(&name));
+            }
+            Command::NotBegun { name, problem } => {
+                let id = self.id_of(&name).ok();
+                if let Some(slot) = id.and_then(|id| self.slots.get_mut(&id)) {
+                    slot.last_failure = Some(problem);
+                }
+            }
             Command::ToolsSeen { name, count } => {
                 if let Ok(id) = self.id_of(&name)
                     && self.remembered.server(&id).tools != Some(count)
@@ -295,6 +329,7 @@ impl Controller {
         slot.held_failure = None;
         let facts = self.remembered.server(&id);
         facts.has_worked = false;
+        facts.known_as = None;
         facts.tools = None;
         self.step(&id, Event::SignedOut);
         let mut gone = vec![(EntryKind::Grant, id.clone())];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_auth::{Secret, ServerUrl, Timestamp};
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::Defaults;
 use super::command::Command;
@@ -50,6 +50,8 @@ pub struct Controller {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     /// What waits until the keychain has told what it holds.
     pub(super) deferred: Vec<Command>,
+    /// Counts the changes of what is shown.
+    pub(super) changes: watch::Sender<u64>,
 }
 
 impl Controller {
@@ -73,20 +75,40 @@ impl Controller {
         loop {
             let retry = self.next_retry();
             tokio::select! {
-                Some(ask) = asks.recv() => self.ask(ask),
-                Some(report) = reports.recv() => self.report(report),
+                Some(ask) = asks.recv() => {
+                    self.ask(ask);
+                    self.announce();
+                }
+                Some(report) = reports.recv() => {
+                    self.report(report);
+                    self.announce();
+                }
                 command = commands.recv() => match command {
                     Some(Command::Stop { reply }) => {
                         self.save_unsaved().await;
                         let _ = reply.send(());
                         return;
                     }
-                    Some(command) => self.command(command),
+                    Some(command) => {
+                        let only_looks = command.only_looks();
+                        self.command(command);
+                        if !only_looks {
+                            self.announce();
+                        }
+                    }
                     None => return,
                 },
-                () = sleep_until(retry) => self.retry(),
+                () = sleep_until(retry) => {
+                    self.retry();
+                    self.announce();
+                }
             }
         }
+    }
+
+    /// Says that what is shown may have changed.
+    fn announce(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Gives a server its slot and begins with it.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use keyfob_auth::Secret;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
 use super::controller::entry;
-use super::{new_server, sign_in, vault_problem};
+use super::{Host, new_server, sign_in, vault_problem};
 use crate::browser::Browser;
 use crate::control::protocol::NewServer;
 use crate::gateway::Gateway;
@@ -32,7 +32,8 @@ pub struct Handle {
     commands: mpsc::UnboundedSender<Command>,
     gateway: Gateway,
     vault: Vault,
-    is_background: bool,
+    host: Host,
+    changed: watch::Receiver<u64>,
 }
 
 impl Handle {
@@ -40,9 +41,15 @@ impl Handle {
         commands: mpsc::UnboundedSender<Command>,
         gateway: Gateway,
         vault: Vault,
-        is_background: bool,
+        host: Host,
+        changed: watch::Receiver<u64>,
     ) -> Self {
-        Self { commands, gateway, vault, is_background }
+        Self { commands, gateway, vault, host, changed }
+    }
+
+    /// Counts the changes of what is shown.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.clone()
     }
 
     /// The gateway.
@@ -90,9 +97,7 @@ impl Handle {
             .collect();
         let server = new_server::checked(&new, |name| taken.iter().any(|known| known == name))?;
         if self.gateway.is_own_address(&server.url) {
-            return Err(Problem::new(Code::InvalidUrl)
-                .with("url", server.url)
-                .with("cause", "it is Keyfob's own address"));
+            return Err(new_server::is_own_address(&server.url));
         }
         let id = server.id.clone();
         if let Some(secret) = &new.client_secret {
@@ -138,7 +143,10 @@ impl Handle {
         progress: mpsc::UnboundedSender<Progress>,
     ) -> Result<ServerView, Problem> {
         // A sign-in whose grant could not be kept would be a person's time wasted.
-        self.vault.check().await.map_err(|error| vault_problem(&error))?;
+        if let Err(problem) = self.check_vault().await {
+            self.tell(Command::NotBegun { name: name.to_owned(), problem: problem.clone() });
+            return Err(problem);
+        }
         let connecting = name.to_owned();
         let window = window.unwrap_or(sign_in::WINDOW).min(sign_in::WINDOW);
         let asked = self.ask(|answer| Command::Connect {
@@ -170,7 +178,7 @@ impl Handle {
     ///
     /// # Errors
     /// When the keychain cannot be asked although it may hold something; nothing has changed then.
-    pub(super) async fn end(&self, name: &str, is_final: bool) -> Result<Ended, Problem> {
+    pub async fn end(&self, name: &str, is_final: bool) -> Result<Ended, Problem> {
         let holder = name.to_owned();
         if self.ask(|answer| Command::HoldsSecrets { name: holder, answer }).await? {
             self.check_vault().await?;
@@ -233,9 +241,9 @@ impl Handle {
         self.vault.check().await.map_err(|error| vault_problem(&error))
     }
 
-    /// Whether a command started it, so that one of the user's own may take its place.
-    pub fn is_background(&self) -> bool {
-        self.is_background
+    /// What it runs in.
+    pub fn host(&self) -> Host {
+        self.host
     }
 
     /// Whether grants are gone when the broker ends.
@@ -260,7 +268,12 @@ impl Handle {
         let _ = ended.await;
     }
 
-    async fn keep(&self, kind: EntryKind, id: &str, text: Secret) -> Result<(), Problem> {
+    pub(super) async fn keep(
+        &self,
+        kind: EntryKind,
+        id: &str,
+        text: Secret,
+    ) -> Result<(), Problem> {
         self.vault.put(&entry(kind, id)?, text).await.map_err(|error| vault_problem(&error))
     }
 }

@@ -2,11 +2,13 @@
 
 mod asks;
 mod begin;
+mod changes;
 pub mod command;
 mod commands;
 mod controller;
 mod handle;
 mod instance;
+mod look;
 mod new_server;
 mod refresh;
 mod report;
@@ -18,6 +20,7 @@ mod slot;
 #[cfg(all(test, unix))]
 mod tests;
 mod turn;
+mod window;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use std::time::Duration;
 
 use keyfob_auth::Secret;
 use keyfob_auth::client_document::{ClientDocumentUrl, PORTS};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -70,8 +74,22 @@ pub enum Store {
 pub enum Predecessor {
     /// Refuse to start.
     Respect,
-    /// Ask it to give up lock and port.
+    /// Ask it to give up lock and port. A desktop app is asked to show itself instead.
     Relieve,
+}
+
+/// What a broker runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Host {
+    /// A command, for as long as it takes.
+    Command,
+    /// A process that a command started; one of the user's own may take its place.
+    Background,
+    /// `keyfob serve`.
+    Serve,
+    /// The desktop app.
+    Desktop,
 }
 
 /// How a broker starts.
@@ -95,8 +113,8 @@ pub struct Options {
     pub document: Option<ClientDocumentUrl>,
     /// Overrides the setting.
     pub ca_file: Option<PathBuf>,
-    /// Whether a command started it, so that one of the user's own may take its place.
-    pub is_background: bool,
+    /// What it runs in.
+    pub host: Host,
     /// Where settings are read from by a broker without folders of its own.
     pub settings_file: Option<PathBuf>,
     /// For servers that say nothing of their own.
@@ -116,6 +134,15 @@ pub struct Defaults {
     pub scopes: Vec<String>,
     /// Whether endpoints may be guessed where there is no metadata at all.
     pub allow_guessed_endpoints: bool,
+}
+
+/// What another process wants of a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// To give up lock and port.
+    Drain,
+    /// To show its window.
+    Show,
 }
 
 /// A broker that runs in this process.
@@ -198,8 +225,9 @@ impl Running {
             activity: Arc::default(),
         };
         let (stop, stopped) = watch::channel(false);
+        let (changes, changed) = watch::channel(0);
         let handle =
-            Handle::new(command.clone(), gateway.clone(), vault.clone(), options.is_background);
+            Handle::new(command.clone(), gateway.clone(), vault.clone(), options.host, changed);
         let controller = Controller {
             config,
             remembered,
@@ -217,6 +245,7 @@ impl Running {
             reports: report,
             commands: command,
             deferred: Vec::new(),
+            changes,
         };
         let controller = tokio::spawn(controller.run(asks, commands, reports));
         let gateway = tokio::spawn(async move {
@@ -251,13 +280,18 @@ impl Running {
         })
     }
 
-    /// Waits until a successor asks this broker to go.
-    pub async fn relieved(&mut self) {
+    /// Waits until another process wants something of this one.
+    pub async fn called(&mut self) -> Call {
         #[cfg(unix)]
         if let Some(control) = &mut self.control {
-            return control.relieved().await;
+            return control.called().await;
         }
         std::future::pending().await
+    }
+
+    /// Waits until a successor asks this broker to go.
+    pub async fn relieved(&mut self) {
+        while self.called().await != Call::Drain {}
     }
 
     /// Ends: lets open requests end, saves what is unsaved, gives up port and lock.
@@ -295,19 +329,38 @@ async fn become_broker(paths: &Paths, predecessor: Predecessor) -> Result<Instan
     if held.code != Code::AlreadyRunning || predecessor == Predecessor::Respect {
         return Err(held);
     }
-    #[cfg(unix)]
-    if let Some(mut connection) = crate::control::client::connect(paths).await {
-        let asked = connection.ask(crate::control::protocol::Request::Drain, |_| {});
-        let _ = tokio::time::timeout(HAND_OVER, asked).await;
-    }
     let deadline = tokio::time::Instant::now() + HAND_OVER;
+    let mut has_asked = false;
     loop {
+        // One that is just starting has the lock before it can be asked.
+        #[cfg(unix)]
+        if !has_asked && let Some(host) = host_of(paths).await {
+            use crate::control::protocol::Request;
+            has_asked = true;
+            let is_desktop = host == Host::Desktop;
+            let wanted = if is_desktop { Request::Show } else { Request::Drain };
+            if let Some(mut connection) = crate::control::client::connect(paths).await {
+                let asked = connection.ask(wanted, |_| {});
+                let _ = tokio::time::timeout(HAND_OVER, asked).await;
+            }
+            if is_desktop {
+                return Err(held);
+            }
+        }
         match Instance::take(&paths.run) {
             Ok(instance) => return Ok(instance),
             Err(problem) if tokio::time::Instant::now() > deadline => return Err(problem),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+}
+
+/// What the broker of a profile runs in; `None` where there is none that answers.
+#[cfg(unix)]
+pub async fn host_of(paths: &Paths) -> Option<Host> {
+    let mut connection = crate::control::client::connect(paths).await?;
+    let told = connection.ask(crate::control::protocol::Request::Ping, |_| {}).await.ok()?;
+    serde_json::from_value(told.get("host")?.clone()).ok()
 }
 
 /// The URL of the client document: the setting's, else the one that this build was made with.

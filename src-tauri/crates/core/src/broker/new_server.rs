@@ -19,6 +19,11 @@ const NOT_OWN: [&str; 8] = [
     "expect",
 ];
 
+/// The gateway is no server: requests would go round in circles.
+pub(super) fn is_own_address(url: &str) -> Problem {
+    Problem::new(Code::InvalidUrl).with("url", url).with("cause", "it is Keyfob's own address")
+}
+
 /// Checks a new server before anything changes.
 pub(super) fn checked(
     new: &NewServer,

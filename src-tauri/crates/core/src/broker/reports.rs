@@ -17,7 +17,7 @@ use crate::clock;
 use crate::problem::{Code, Problem};
 use crate::server::{Event, LastSaid};
 use crate::vault::{EntryKind, VaultError};
-use crate::view::{Progress, TraceView};
+use crate::view::{Progress, RegistrationView, TraceView};
 
 /// When a token that could not be saved is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(10);
@@ -201,6 +201,7 @@ impl Controller {
             sign_in::End::SignedIn(grant) => {
                 let registration =
                     registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
+                let known_as = RegistrationView::from(&grant.registration);
                 let is_dynamic = grant.registration.kind == RegistrationKind::Dcr;
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());
@@ -209,6 +210,7 @@ impl Controller {
                 slot.challenge = None;
                 let facts = self.remembered.server(id);
                 facts.has_worked = true;
+                facts.known_as = Some(known_as);
                 facts.registration = is_dynamic.then_some(registration);
                 facts.last = Some(LastSaid::SignIn);
                 (Event::SignedIn, None)

@@ -30,7 +30,7 @@ impl Handle {
                 "gateway": self.gateway().origin(),
                 "pid": std::process::id(),
                 "keeps_in_memory": self.keeps_in_memory(),
-                "is_background": self.is_background(),
+                "host": self.host(),
             })),
             Request::Add(new) => {
                 let added = self.add(new).await?;
@@ -88,7 +88,7 @@ impl Handle {
                 let digest = None;
                 to_value(self.ask(|answer| Command::RevokeKeys { client, digest, answer }).await?)
             }
-            Request::Session { .. } | Request::Stdio { .. } | Request::Drain => {
+            Request::Session { .. } | Request::Stdio { .. } | Request::Drain | Request::Show => {
                 Err(Problem::internal("this request needs a connection of its own"))
             }
         }

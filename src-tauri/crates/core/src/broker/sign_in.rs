@@ -31,6 +31,8 @@ pub enum Wish {
     AnotherWay,
     /// No more.
     Cancel,
+    /// The same page in the browser once more.
+    OpenAgain,
     /// No browser came, and nobody is there to open the link.
     NoBrowser,
 }
@@ -91,6 +93,8 @@ impl Task {
         let end = match self.drive(&news, &page).await {
             Ok(Outcome::Open) => End::Open,
             Ok(Outcome::Failed(error)) => End::Failed(error),
+            // Only a survey ends like this.
+            Ok(Outcome::Surveyed(_)) => End::Failed(SignInError::Cancelled),
             Ok(Outcome::SignedIn(grant)) => self.keep(grant).await,
             Err(problem) => End::NotKept(problem),
         };
@@ -137,7 +141,7 @@ impl Task {
                             answer = &mut sending => break Event::Answer(answer),
                             wish = self.wishes.recv() => match wish {
                                 // There is no way yet of which another could be tried.
-                                Some(Wish::AnotherWay | Wish::NoBrowser) => {}
+                                Some(Wish::AnotherWay | Wish::OpenAgain | Wish::NoBrowser) => {}
                                 Some(Wish::Cancel) | None => break Event::Cancelled,
                             },
                             () = tokio::time::sleep_until(self.deadline) => break Event::TimedOut,
@@ -177,32 +181,17 @@ impl Task {
         let (answers, mut came) = mpsc::unbounded_channel::<AuthorizationResponse>();
         let authority = self.plan.redirect_uri.split('/').nth(2).unwrap_or_default();
         self.callbacks.expect(&visit.state, &self.name, authority, answers, page);
-        let nonce = self.callbacks.link(&visit.url).map_err(Problem::internal)?;
-        let until = clock::now().plus(self.deadline.saturating_duration_since(Instant::now()));
-        let link = format!("{}/go/{nonce}", self.origin);
-        let wishing = self.wishing.clone();
-        let dead_end = move || {
-            let _ = wishing.send(Wish::AnotherWay);
-        };
-        let opened = self.browser.open(&link, self.ca_file.as_deref(), dead_end).await;
-        self.report(ServerReport::Progress(Progress::Link {
-            link: visit.url.expose().to_owned(),
-            until: clock::rfc3339(until),
-            is_opened: opened.is_ok() && self.browser != Browser::None,
-        }));
-        let mut cause = String::new();
-        if let Err(error) = opened {
-            let line =
-                TraceStep::new(clock::now(), Step::Browser, "not opened").reason(&error).warn();
-            self.report(ServerReport::Trace(vec![line]));
-            self.report(ServerReport::BrowserFailed(error.clone()));
-            cause = error;
-        }
+        let (mut nonce, mut cause) = self.open(&visit).await?;
         self.tell(flow);
         let next = loop {
             let event = tokio::select! {
                 Some(response) = came.recv() => Event::Callback(response),
                 wish = self.wishes.recv() => match wish {
+                    Some(Wish::OpenAgain) => {
+                        self.callbacks.forget_link(&nonce);
+                        (nonce, cause) = self.open(&visit).await?;
+                        continue;
+                    }
                     Some(Wish::AnotherWay) => Event::TryAnotherWay,
                     Some(Wish::NoBrowser) => Event::BrowserFailed(cause.clone()),
                     Some(Wish::Cancel) | None => Event::Cancelled,
@@ -219,6 +208,29 @@ impl Task {
         self.callbacks.forget(&visit.state);
         self.callbacks.forget_link(&nonce);
         Ok(next)
+    }
+
+    /// Sends the browser to a fresh one-time link; gives its nonce, and why no browser came where
+    /// none did.
+    async fn open(&mut self, visit: &Visit) -> Result<(String, String), Problem> {
+        let nonce = self.callbacks.link(&visit.url).map_err(Problem::internal)?;
+        let until = clock::now().plus(self.deadline.saturating_duration_since(Instant::now()));
+        let link = format!("{}/go/{nonce}", self.origin);
+        let wishing = self.wishing.clone();
+        let dead_end = move || {
+            let _ = wishing.send(Wish::AnotherWay);
+        };
+        let opened = self.browser.open(&link, self.ca_file.as_deref(), dead_end).await;
+        self.report(ServerReport::Progress(Progress::Link {
+            link: visit.url.expose().to_owned(),
+            until: clock::rfc3339(until),
+            is_opened: opened.is_ok() && self.browser != Browser::None,
+        }));
+        let Err(cause) = opened else { return Ok((nonce, String::new())) };
+        let line = TraceStep::new(clock::now(), Step::Browser, "not opened").reason(&cause).warn();
+        self.report(ServerReport::Trace(vec![line]));
+        self.report(ServerReport::BrowserFailed(cause.clone()));
+        Ok((nonce, cause))
     }
 
     /// A sign-in has worked when its grant is in the vault.

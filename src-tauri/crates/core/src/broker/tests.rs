@@ -23,7 +23,7 @@ fn options(home: &std::path::Path, predecessor: Predecessor) -> Options {
         browser: None,
         document: None,
         ca_file: None,
-        is_background: false,
+        host: crate::broker::Host::Serve,
         settings_file: None,
         defaults: super::Defaults::default(),
     }

@@ -120,6 +120,8 @@ pub enum Request {
     },
     /// Gives up lock and port to a successor.
     Drain,
+    /// Shows the window of the desktop app.
+    Show,
 }
 
 /// A server to be put on the list.

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use super::protocol::{Hello, LONGEST_LINE, Reply, Request, VERSION};
 use super::socket;
 use crate::bridge;
-use crate::broker::Handle;
 use crate::broker::command::{ClientKey, Command};
+use crate::broker::{Call, Handle, Host};
 use crate::paths::Paths;
 use crate::problem::{Code, Problem};
 use crate::view::Progress;
@@ -28,7 +28,7 @@ const HELLO: Duration = Duration::from_secs(5);
 pub struct Control {
     path: PathBuf,
     accepting: JoinHandle<()>,
-    drains: mpsc::UnboundedReceiver<()>,
+    calls: mpsc::UnboundedReceiver<Call>,
 }
 
 impl Control {
@@ -51,30 +51,31 @@ impl Control {
             Ok(listener)
         };
         let listener = bind().map_err(Problem::internal)?;
-        let (drain, drains) = mpsc::unbounded_channel();
+        let (call, calls) = mpsc::unbounded_channel();
         let accepting = tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 };
-                let (handle, drain) = (handle.clone(), drain.clone());
+                let (handle, call) = (handle.clone(), call.clone());
                 tokio::spawn(async move {
                     let presence = handle.gateway().activity.enter();
-                    if let Err(error) = serve(stream, handle, drain).await {
+                    if let Err(error) = serve(stream, handle, call).await {
                         tracing::debug!(%error, "a control connection ended early");
                     }
                     drop(presence);
                 });
             }
         });
-        Ok(Self { path, accepting, drains })
+        Ok(Self { path, accepting, calls })
     }
 
-    /// Waits until a successor asks for lock and port.
-    pub async fn relieved(&mut self) {
-        if self.drains.recv().await.is_none() {
-            std::future::pending().await
+    /// Waits until another process wants something of this one.
+    pub async fn called(&mut self) -> Call {
+        match self.calls.recv().await {
+            Some(call) => call,
+            None => std::future::pending().await,
         }
     }
 
@@ -88,7 +89,7 @@ impl Control {
 async fn serve(
     stream: UnixStream,
     handle: Handle,
-    drain: mpsc::UnboundedSender<()>,
+    call: mpsc::UnboundedSender<Call>,
 ) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     if peer != rustix::process::geteuid().as_raw() {
@@ -120,8 +121,16 @@ async fn serve(
             session(&handle, server, browser, lines, write).await
         }
         Request::Drain => {
-            let _ = drain.send(());
+            let _ = call.send(Call::Drain);
             send(&mut write, &Reply::Done(Value::Null)).await
+        }
+        Request::Show if handle.host() == Host::Desktop => {
+            let _ = call.send(Call::Show);
+            send(&mut write, &Reply::Done(Value::Null)).await
+        }
+        Request::Show => {
+            let problem = Problem::internal("the Keyfob that runs has no window");
+            send(&mut write, &Reply::Problem(problem)).await
         }
         request => answer(&handle, request, lines, write).await,
     }

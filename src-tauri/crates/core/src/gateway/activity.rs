@@ -24,6 +24,11 @@ impl Activity {
         Presence(self.clone())
     }
 
+    /// How many are here.
+    pub fn present(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// How long nobody has been here.
     pub fn unused_for(&self) -> Duration {
         if self.open.load(Ordering::Relaxed) > 0 {

@@ -13,4 +13,5 @@ mod resource;
 mod ride;
 mod second_document;
 mod stepping_down;
+mod survey;
 mod world;

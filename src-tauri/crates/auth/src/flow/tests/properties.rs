@@ -127,6 +127,7 @@ fn the_random_worlds_reach_every_ending() {
         let ride = Ride::through(tape);
         let ending = match ride.outcome.expect("an ending") {
             Outcome::Open => "open",
+            Outcome::Surveyed(_) => "surveyed",
             Outcome::SignedIn(grant) => grant.registration.kind.as_str(),
             Outcome::Failed(error) => match error {
                 SignInError::Unreachable { .. } => "unreachable",

@@ -229,7 +229,9 @@ impl Ride {
         match &outcome {
             // Printed for programmers, an error holds the server's own words, whatever they are.
             Outcome::Failed(error) => self.printed.push(error.to_string()),
-            Outcome::Open | Outcome::SignedIn(_) => self.printed.push(format!("{outcome:?}")),
+            Outcome::Open | Outcome::Surveyed(_) | Outcome::SignedIn(_) => {
+                self.printed.push(format!("{outcome:?}"))
+            }
         }
         self.outcome = Some(outcome);
         let state = self.visits.last().map_or("none".to_owned(), |v| v.state.expose().to_owned());

@@ -126,7 +126,7 @@ impl World {
         self.with(OAUTH_FORM, reply(200, document))
     }
 
-    fn answer(&mut self, request: &Request) -> Answer {
+    pub(super) fn answer(&mut self, request: &Request) -> Answer {
         let url = plain(&request.url);
         let Some(queue) = self.0.get_mut(url) else {
             return page(if url.ends_with("/authorize") { 200 } else { 404 });

@@ -1,16 +1,22 @@
 //! What is shown of a server: to the CLI, the tray and the window. No field can hold a secret.
 
+pub mod page;
+mod report;
+
+pub use self::report::report;
 use keyfob_auth::grant::Grant;
 use keyfob_auth::registration::{Reason, Registration, RegistrationKind};
 use keyfob_auth::trace::{Step, TraceStep};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use crate::locale;
 use crate::problem::Code;
 use crate::server::{Kind, State, Why};
 
 /// How much a server needs its person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Nothing to see.
@@ -51,9 +57,11 @@ pub struct ServerView {
 }
 
 /// A registration.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RegistrationView {
     /// The rung.
+    #[cfg_attr(test, ts(type = "\"pre-registered\" | \"cimd\" | \"dcr\""))]
     pub kind: RegistrationKind,
     /// The client id.
     pub client_id: String,
@@ -64,6 +72,7 @@ pub struct RegistrationView {
     /// When it was made, RFC 3339 in UTC.
     pub registered_at: String,
     /// Why it is of this kind.
+    #[cfg_attr(test, ts(type = "{ code: string, text: string }"))]
     pub reason: Reason,
 }
 
@@ -81,17 +90,20 @@ impl From<&Registration> for RegistrationView {
 }
 
 /// One line of the trace.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TraceView {
     /// When, RFC 3339 in UTC.
     pub at: String,
     /// What was done.
+    #[cfg_attr(test, ts(type = "string"))]
     pub step: Step,
     /// Whom it concerned.
     pub target: Option<String>,
     /// What came back.
     pub result: String,
     /// How long it took, in milliseconds.
+    #[cfg_attr(test, ts(type = "number | null"))]
     pub ms: Option<u64>,
     /// What was decided.
     pub decision: Option<String>,
@@ -153,30 +165,32 @@ impl Seen<'_> {
 }
 
 fn status(state: &State, tools: Option<u32>, failure: Option<Code>) -> (Level, String) {
-    let connected = || match tools {
-        Some(1) => "Connected · 1 tool".to_owned(),
-        Some(count) => format!("Connected · {count} tools"),
-        None => "Connected".to_owned(),
-    };
-    match state {
-        State::Off(_) => (Level::Grey, "Off".to_owned()),
-        State::Probing(_) => (Level::Grey, "Looking".to_owned()),
-        State::Open(_) => (Level::Green, "Connected · no sign-in needed".to_owned()),
-        State::SignedOut(s) if s.why == Why::Refused => (Level::Red, "Sign in again".to_owned()),
-        State::SignedOut(_) => (Level::Amber, "Sign-in needed".to_owned()),
-        State::SigningIn(_) => (Level::Amber, "Waiting for your browser".to_owned()),
-        State::Ready(_) => (Level::Green, connected()),
-        State::Refreshing(_) => (Level::Green, "Connected".to_owned()),
-        State::Offline(_) if failure == Some(Code::NotMcp) => {
-            (Level::Grey, "No MCP server there".to_owned())
-        }
-        State::Offline(_) => (Level::Grey, "Offline · retrying".to_owned()),
-        State::NeedsScope(_) => (Level::Amber, "More access wanted".to_owned()),
+    let (level, key) = match state {
+        State::Off(_) => (Level::Grey, "off"),
+        State::Probing(_) => (Level::Grey, "probing"),
+        State::Open(_) => (Level::Green, "open"),
+        State::SignedOut(s) if s.why == Why::Refused => (Level::Red, "sign-in-again"),
+        State::SignedOut(_) => (Level::Amber, "sign-in-needed"),
+        State::SigningIn(_) => (Level::Amber, "signing-in"),
+        State::Ready(_) => match tools {
+            Some(1) => (Level::Green, "connected-one-tool"),
+            Some(count) => {
+                let count = count.to_string();
+                let text = locale::filled("states", "connected-tools", &[("count", &count)]);
+                return (Level::Green, text);
+            }
+            None => (Level::Green, "connected"),
+        },
+        State::Refreshing(_) => (Level::Green, "connected"),
+        State::Offline(_) if failure == Some(Code::NotMcp) => (Level::Grey, "no-mcp-server"),
+        State::Offline(_) => (Level::Grey, "offline"),
+        State::NeedsScope(_) => (Level::Amber, "needs-scope"),
         State::VaultBlocked(_) if failure == Some(Code::VaultAbsent) => {
-            (Level::Amber, "No keychain".to_owned())
+            (Level::Amber, "no-keychain")
         }
-        State::VaultBlocked(_) => (Level::Amber, "Keychain is locked".to_owned()),
-    }
+        State::VaultBlocked(_) => (Level::Amber, "keychain-locked"),
+    };
+    (level, locale::text("states", key))
 }
 
 /// What a person sees of a sign-in while it goes on.

@@ -1,0 +1,114 @@
+//! What a person changes about a server on the list.
+
+use keyfob_auth::Secret;
+use keyfob_auth::authorize::AuthorizationResponse;
+use url::Url;
+
+use super::controller::{Controller, registration_id};
+use crate::gateway::callbacks::Arrival;
+use crate::problem::{Code, Problem};
+use crate::server::{Event, Kind, State};
+use crate::vault::EntryKind;
+
+impl Controller {
+    /// Turns a server on or off.
+    pub(super) fn turn(&mut self, name: &str, on: bool) -> Result<(), Problem> {
+        let id = self.id_of(name)?;
+        self.config.change(name, |server| server.enabled = on)?;
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
+        slot.config.enabled = on;
+        slot.last_failure = None;
+        self.step(&id, if on { Event::TurnedOn } else { Event::TurnedOff });
+        Ok(())
+    }
+
+    /// Asks a server again that could not be reached, or the keychain that did not answer.
+    pub(super) fn retry_now(&mut self, name: &str) -> Result<(), Problem> {
+        let id = self.id_of(name)?;
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
+        slot.not_before = crate::clock::now();
+        match (&slot.state, slot.grant.is_some()) {
+            (State::VaultBlocked(_), true) => slot.save_again_at = Some(slot.not_before),
+            (State::VaultBlocked(_), false) => self.step(&id, Event::TurnedOn),
+            (State::Offline(_), _) => self.probe(&id),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Uses a client that the person has registered at the provider; its secret is in the vault
+    /// already.
+    pub(super) fn use_own_client(
+        &mut self,
+        name: &str,
+        client_id: &str,
+        secret: Option<Secret>,
+    ) -> Result<(), Problem> {
+        let id = self.id_of(name)?;
+        let client_id = Some(client_id.to_owned());
+        self.config.change(name, |server| server.client_id.clone_from(&client_id))?;
+        if secret.is_none() {
+            self.forget_entry(EntryKind::ClientSecret, &id);
+        }
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
+        slot.config.client_id = client_id;
+        slot.own_secret = secret;
+        slot.last_failure = None;
+        Ok(())
+    }
+
+    /// Forgets how Keyfob is known at this server's sign-in service, so that the next sign-in
+    /// begins at the top of the ladder. A dynamic registration is not used again; a client
+    /// document keeps its URL and is tried out anew; a client of the user's own is given up.
+    pub(super) fn forget_registration(&mut self, name: &str) -> Result<(), Problem> {
+        let id = self.id_of(name)?;
+        if self.config.server(name).is_some_and(|server| server.client_id.is_some()) {
+            self.config.change(name, |server| server.client_id = None)?;
+            self.forget_entry(EntryKind::ClientSecret, &id);
+        }
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
+        slot.config.client_id = None;
+        slot.own_secret = None;
+        let facts = self.remembered.server(&id);
+        let known = facts.known_as.take();
+        let dynamic = facts.registration.take();
+        let known = slot
+            .grant
+            .as_ref()
+            .map(|grant| grant.registration.issuer.clone())
+            .or_else(|| known.map(|known| known.issuer));
+        let facts = &mut self.remembered.facts;
+        if let Some(issuer) = known {
+            let redirect_uri = keyfob_auth::client_document::redirect_uri(self.gateway.port);
+            let name = registration_id(&issuer, &redirect_uri);
+            facts.registrations.retain(|known| *known != name && Some(known) != dynamic.as_ref());
+            facts.refusals.retain(|refusal| refusal.issuer != issuer);
+            facts.accepted.retain(|(accepted, _)| *accepted != issuer);
+        }
+        self.remembered.save();
+        Ok(())
+    }
+
+    /// The address that the browser was sent to, pasted by the person: it came back on a machine
+    /// where nothing listens for it.
+    pub(super) fn paste(&self, name: &str, address: &str) -> Result<(), Problem> {
+        let id = self.id_of(name)?;
+        let foreign = || {
+            let redirect_uri = keyfob_auth::client_document::redirect_uri(self.gateway.port);
+            Problem::new(Code::NotAwaited).with("server", name).with("redirect_uri", redirect_uri)
+        };
+        let is_waiting =
+            self.slots.get(&id).is_some_and(|slot| slot.state.kind() == Kind::SigningIn);
+        let url = Url::parse(address.trim()).map_err(|_| foreign())?;
+        let query = url.query().filter(|_| is_waiting).ok_or_else(foreign)?;
+        AuthorizationResponse::parse(query).map_err(|_| foreign())?;
+        let authority = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(_), None) | (None, _) => return Err(foreign()),
+        };
+        match self.gateway.callbacks.arrive(query, &authority) {
+            Arrival::Accepted { .. } => Ok(()),
+            Arrival::NotAwaited => Err(foreign()),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What the window and the tray are shown.
+
+use std::sync::Arc;
+
+use keyfob_auth::flow::{Next, Outcome, SignIn, SignInError, Survey, Way};
+use keyfob_auth::registration::ReasonCode;
+use keyfob_auth::{Secret, ServerUrl, client_document, flow};
+
+use super::command::Answer;
+use super::controller::Controller;
+use super::new_server;
+use super::slot::Slot;
+use crate::clock;
+use crate::config::ServerConfig;
+use crate::control::protocol::NewServer;
+use crate::fetch::Fetch;
+use crate::gateway::seat::Seat;
+use crate::locale;
+use crate::problem::{Code, Problem};
+use crate::reach::Reach;
+use crate::server::{Kind, State};
+use crate::view::page::{
+    Badge, BadgeKind, Details, Found, FoundSignIn, Row, Snapshot, TrayPresence, Waiting,
+};
+use crate::view::{Progress, RegistrationView, ServerView, TraceView};
+
+impl Controller {
+    /// Everything that the list shows. Of the tray the broker knows nothing.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let slots = self.config.servers.iter().filter_map(|server| self.slots.get(&server.id));
+        Snapshot {
+            servers: slots.map(|slot| self.row(slot)).collect(),
+            trouble: None,
+            redirect_uris: vec![client_document::redirect_uri(self.gateway.port)],
+            has_document: self.document.is_some(),
+            keeps_in_memory: self.vault.is_memory(),
+            tray: TrayPresence::Looking,
+        }
+    }
+
+    fn row(&self, slot: &Slot) -> Row {
+        let ServerView { name, url, state, level, text, account, registration, .. } =
+            self.view(slot);
+        let retry_at = match &slot.state {
+            State::Offline(offline) => Some(clock::rfc3339(offline.retry_at)),
+            _ => None,
+        };
+        let facts = self.remembered.facts.servers.get(&slot.config.id);
+        let known = registration.or_else(|| facts.and_then(|facts| facts.known_as.clone()));
+        Row::new(
+            (name, url),
+            (state, level, text),
+            account,
+            retry_at,
+            badge(slot, known.as_ref()),
+            slot.sign_in.as_ref().map(|under_way| waiting(&under_way.told)),
+            slot.last_failure.clone(),
+        )
+    }
+
+    /// One server with all that is known of it.
+    pub(super) fn details(&self, name: &str) -> Result<Details, Problem> {
+        let id = self.id_of(name)?;
+        let slot = self.slots.get(&id).ok_or_else(|| Problem::internal("no slot"))?;
+        let view = self.view(slot);
+        let facts = self.remembered.facts.servers.get(&id);
+        let grant = slot.grant.as_deref();
+        let wanted = match &slot.state {
+            State::NeedsScope(state) => state.wanted.clone(),
+            _ => Vec::new(),
+        };
+        Ok(Details {
+            row: self.row(slot),
+            address: view.address,
+            scopes: view.scopes,
+            wanted,
+            tools: view.tools,
+            refreshed_at: grant.map(|grant| clock::rfc3339(grant.issued_at)),
+            renews_at: grant
+                .filter(|grant| grant.refresh.is_some())
+                .and_then(|grant| grant.renew_at())
+                .map(clock::rfc3339),
+            expires_at: view.expires_at,
+            registration: view
+                .registration
+                .or_else(|| facts.and_then(|facts| facts.known_as.clone())),
+            own_client_id: slot.config.client_id.clone(),
+            trace: facts.map(|f| f.trace.iter().map(TraceView::from).collect()).unwrap_or_default(),
+        })
+    }
+
+    /// The link that a sign-in waits behind.
+    pub(super) fn link(&self, name: &str) -> Result<Secret, Problem> {
+        let id = self.id_of(name)?;
+        let told = self.slots.get(&id).and_then(|slot| slot.sign_in.as_ref()).map(|u| &u.told);
+        let link = told.into_iter().flatten().rev().find_map(|progress| match progress {
+            Progress::Link { link, .. } => Some(Secret::new(link.clone())),
+            Progress::Trace { .. } => None,
+        });
+        link.ok_or_else(|| Problem::new(Code::SignInNeeded).with("server", name))
+    }
+
+    /// Finds out what is at an address, in its own time.
+    pub(super) fn look_at(&self, url: &str, answer: Answer<Found>) {
+        let new = NewServer { url: url.to_owned(), ..NewServer::default() };
+        let is_taken = |name: &str| self.config.server(name).is_some();
+        let server = match new_server::checked(&new, is_taken) {
+            Ok(server) if self.gateway.is_own_address(&server.url) => {
+                let _ = answer.send(Err(new_server::is_own_address(&server.url)));
+                return;
+            }
+            Ok(server) => server,
+            Err(problem) => {
+                let _ = answer.send(Err(problem));
+                return;
+            }
+        };
+        let servers = self.config.servers.iter();
+        let known_as = servers.filter(|s| s.url == server.url).map(|s| s.name.clone()).collect();
+        let Some(plan) = self.plan_for_new(&server) else {
+            let _ = answer.send(Err(Problem::internal("no plan")));
+            return;
+        };
+        let fetch = self.fetch.clone();
+        tokio::spawn(async move {
+            let redirect_uri = plan.redirect_uri.clone();
+            let found = survey(plan, &fetch).await.map_err(|error| {
+                Problem::from_sign_in(&error, &server.name, &server.url, &redirect_uri)
+            });
+            let found = found.map(|survey| Found {
+                url: server.url,
+                name: server.name,
+                known_as,
+                sign_in: survey.map(found_sign_in),
+            });
+            let _ = answer.send(found);
+        });
+    }
+
+    fn plan_for_new(&self, server: &ServerConfig) -> Option<flow::Plan> {
+        let upstream = ServerUrl::parse(&server.url).ok()?;
+        let seat = Arc::new(Seat::new(server.id.clone(), server.name.clone(), upstream));
+        self.plan(&Slot::new(server.clone(), seat, State::start(true).0))
+    }
+}
+
+fn badge(slot: &Slot, known: Option<&RegistrationView>) -> Option<Badge> {
+    if slot.state.kind() == Kind::Open {
+        return Some(Badge::new(BadgeKind::NoSignIn, locale::text("badges", "no-sign-in-why")));
+    }
+    if let Some(known) = known {
+        return Some(Badge::new(BadgeKind::from(known.kind), known.reason.text.clone()));
+    }
+    slot.config.client_id.as_ref()?;
+    Some(Badge::new(BadgeKind::OwnClient, locale::text("badges", "own-client-why")))
+}
+
+fn waiting(told: &[Progress]) -> Waiting {
+    let link = told.iter().rev().find_map(|progress| match progress {
+        Progress::Link { until, is_opened, .. } => Some((until.clone(), *is_opened)),
+        Progress::Trace { .. } => None,
+    });
+    let step = told.iter().rev().find_map(|progress| match progress {
+        Progress::Trace { line } => Some(line.clone()),
+        Progress::Link { .. } => None,
+    });
+    let (until, is_opened) = link.map_or((None, false), |(until, opened)| (Some(until), opened));
+    Waiting { until, is_opened, step }
+}
+
+fn found_sign_in(survey: Survey) -> FoundSignIn {
+    let way = match survey.way {
+        Way::OwnClient => Some(BadgeKind::OwnClient),
+        Way::Document => Some(BadgeKind::Cimd),
+        Way::Dynamic => Some(BadgeKind::Dcr),
+        Way::Ask => None,
+    };
+    let why = match (survey.way, survey.reason) {
+        (Way::OwnClient, _) => "own-client",
+        (Way::Document, _) => "cimd",
+        (Way::Dynamic, ReasonCode::NoDocument) => "dcr-no-document",
+        (Way::Dynamic, ReasonCode::Refused) => "dcr-refused",
+        (Way::Dynamic, ReasonCode::NoPublicClients) => "dcr-no-public-clients",
+        (Way::Dynamic, _) => "dcr",
+        (Way::Ask, ReasonCode::NoDocument) => "ask-no-document",
+        (Way::Ask, _) => "ask",
+    };
+    FoundSignIn {
+        issuer: keyfob_auth::text::without_query(&survey.issuer),
+        way,
+        why: locale::text("found", why),
+        scopes: survey.scopes.iter().map(|scope| keyfob_auth::text::shown(scope)).collect(),
+    }
+}
+
+/// Asks as a sign-in would, up to the point where something would be registered or opened.
+async fn survey(plan: flow::Plan, fetch: &Fetch) -> Result<Option<Survey>, SignInError> {
+    let no_randomness = || SignInError::Browser { cause: "no randomness".to_owned() };
+    let reach = Reach::of_url(plan.server.url()).await;
+    let entropy = clock::entropy().map_err(|_| no_randomness())?;
+    let (mut flow, mut next) = SignIn::survey(plan, clock::now(), &entropy);
+    loop {
+        let request = match next {
+            Next::Fetch(request) => request,
+            Next::Over(Outcome::Open) => return Ok(None),
+            Next::Over(Outcome::Surveyed(survey)) => return Ok(Some(*survey)),
+            Next::Over(Outcome::Failed(error)) => return Err(error),
+            Next::Over(Outcome::SignedIn(_)) | Next::Browse(_) | Next::Wait => {
+                return Err(SignInError::Cancelled);
+            }
+        };
+        let answer = fetch.send(request, reach).await;
+        let entropy = clock::entropy().map_err(|_| no_randomness())?;
+        next = flow.step(flow::Event::Answer(answer), clock::now(), &entropy);
+    }
+}

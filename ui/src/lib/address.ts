@@ -1,0 +1,19 @@
+/** The address that a text stands for, or null where it does not look like one yet. */
+export function asAddress(text: string): string | null {
+  const typed = text.trim();
+  if (typed === '' || /\s/.test(typed)) return null;
+  const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(typed) ? typed : `https://${typed}`;
+  if (!URL.canParse(whole)) return null;
+  const url = new URL(whole);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return null;
+  return looksWhole(url.hostname) ? whole : null;
+}
+
+/** The host of an address, for a line where the whole would not fit. */
+export function hostOf(address: string): string {
+  return URL.canParse(address) ? new URL(address).host || address : address;
+}
+
+function looksWhole(host: string): boolean {
+  return host === 'localhost' || host.startsWith('[') || /.\.[^.]/.test(host);
+}

@@ -1,0 +1,17 @@
+import { page } from '../../locales/en.json';
+
+/** All texts of the page. */
+export const words = page;
+
+/** Fills `{name}` places. One without a value stays as it is, so that it is seen. */
+export function fill(text: string, values: Record<string, string | number>): string {
+  return text.replace(/\{(\w+)\}/g, (whole, key: string) =>
+    key in values ? String(values[key]) : whole,
+  );
+}
+
+/** What a step of the trace did, in plain words. */
+export function stepWords(step: string): string {
+  const known: Record<string, string> = words.steps;
+  return known[step] ?? step;
+}
