@@ -12,8 +12,19 @@ options=(
   --log info
 )
 
-# What a person would have been given by the provider, and typed in.
+# What a person would have been given by the provider, and typed in. Secrets and keys go through the environment.
 context=${MCP_CONFORMANCE_CONTEXT:-}
+given() { jq -r ".$1 // empty" <<<"$context"; }
+case ${MCP_CONFORMANCE_SCENARIO:-} in
+  auth/client-credentials-*)
+    options+=(--sign-in client-credentials --client-id "$(given client_id)")
+    KEYFOB_CONFORMANCE_SECRET=$(given client_secret)
+    KEYFOB_CONFORMANCE_KEY=$(given private_key_pem)
+    export KEYFOB_CONFORMANCE_SECRET KEYFOB_CONFORMANCE_KEY
+    [ -z "$KEYFOB_CONFORMANCE_SECRET" ] || options+=(--client-secret-env KEYFOB_CONFORMANCE_SECRET)
+    [ -z "$KEYFOB_CONFORMANCE_KEY" ] || options+=(--client-key-env KEYFOB_CONFORMANCE_KEY)
+    ;;
+esac
 if [ "${MCP_CONFORMANCE_SCENARIO:-}" = auth/pre-registration ] && [ -n "$context" ]; then
   KEYFOB_CONFORMANCE_SECRET=$(jq -r '.client_secret // empty' <<<"$context")
   export KEYFOB_CONFORMANCE_SECRET

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flow::SignInWay;
 use crate::registration::{AuthMethod, Management, Reason, Registration, RegistrationKind};
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct Grant {
     pub issued_at: Timestamp,
     /// When it ends; `None` when the server did not say.
     pub expires_at: Option<Timestamp>,
+    /// How it was come by, which is how it is renewed.
+    pub way: SignInWay,
 }
 
 impl Grant {
@@ -92,6 +95,7 @@ impl Grant {
             refresh: self.refresh.as_ref().map(|t| t.expose().to_owned()),
             issued_at: self.issued_at,
             expires_at: self.expires_at,
+            way: self.way,
         };
         to_ascii_json(&kept)
     }
@@ -118,6 +122,7 @@ impl Grant {
             refresh: kept.refresh.map(Secret::new),
             issued_at: kept.issued_at,
             expires_at: kept.expires_at,
+            way: kept.way,
         })
     }
 }
@@ -160,6 +165,8 @@ struct KeptGrant {
     refresh: Option<String>,
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
+    #[serde(default)]
+    way: SignInWay,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -237,6 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Grant;
+    use crate::flow::SignInWay;
     use crate::registration::{
         AuthMethod, Management, Reason, ReasonCode, Registration, RegistrationKind,
     };
@@ -272,6 +280,7 @@ mod tests {
             refresh: Some(Secret::new("refresh")),
             issued_at: Timestamp(0),
             expires_at: Some(Timestamp(3_600_000)),
+            way: SignInWay::Browser,
         }
     }
 

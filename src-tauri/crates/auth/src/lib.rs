@@ -9,13 +9,16 @@
 
 pub mod authorize;
 pub mod challenge;
+pub mod client_assertion;
 pub mod client_document;
 pub mod dcr;
 pub mod error_code;
 pub mod flow;
 pub mod grant;
+pub mod jwt;
 pub mod metadata;
 pub mod registration;
+mod renewal;
 pub mod scope;
 pub mod secret;
 pub mod server_url;

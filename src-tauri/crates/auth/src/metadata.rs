@@ -78,7 +78,7 @@ impl ProtectedResource {
 pub struct AuthorizationServer {
     /// The issuer identifier, byte for byte.
     pub issuer: String,
-    /// Where the browser goes.
+    /// Where the browser goes; empty where it goes nowhere.
     pub authorization_endpoint: String,
     /// Where codes and refresh tokens are redeemed.
     pub token_endpoint: String,
@@ -142,7 +142,11 @@ impl AuthorizationServer {
         let required = |name| endpoint(name).ok_or(BadMetadata::Member(name));
         Ok(Self {
             issuer: found,
-            authorization_endpoint: required("authorization_endpoint")?,
+            // RFC 8414 section 2: it may be absent where no grant type uses it.
+            authorization_endpoint: match endpoint("authorization_endpoint") {
+                None if is_without_browser(&document) => String::new(),
+                found => found.ok_or(BadMetadata::Member("authorization_endpoint"))?,
+            },
             token_endpoint: required("token_endpoint")?,
             registration_endpoint: endpoint("registration_endpoint"),
             revocation_endpoint: endpoint("revocation_endpoint"),
@@ -248,6 +252,13 @@ impl AuthorizationServer {
     pub fn lists_scope(&self, scope: &str) -> bool {
         contains(self.scopes_supported.as_deref(), scope) == Some(true)
     }
+}
+
+/// Whether none of the grant types listed has anything to do with a browser.
+fn is_without_browser(document: &Map<String, Value>) -> bool {
+    strings(document, "grant_types_supported").is_some_and(|listed| {
+        !listed.iter().any(|grant| matches!(grant.as_str(), "authorization_code" | "implicit"))
+    })
 }
 
 /// RFC 9728 section 3.2 and RFC 8414 section 3.2: 200, JSON, an object.

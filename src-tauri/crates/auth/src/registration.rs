@@ -41,6 +41,9 @@ pub enum AuthMethod {
     /// Id and secret in the body.
     #[serde(rename = "client_secret_post")]
     ClientSecretPost,
+    /// A token signed with the client's private key (RFC 7523 section 2.2).
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
@@ -50,10 +53,12 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 
-    /// Parses a registered name; `None` for those we do not speak.
+    /// Parses a registered name that a server may give us; `None` for those we do not speak. A key
+    /// is never given.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost]
             .into_iter()
@@ -144,7 +149,8 @@ pub struct Registration {
     pub kind: RegistrationKind,
     /// The client id, byte for byte as it goes into every request.
     pub client_id: String,
-    /// The client secret, where there is one.
+    /// The client secret, where there is one; with [`AuthMethod::PrivateKeyJwt`] the private key as
+    /// PEM.
     pub secret: Option<Secret>,
     /// How to authenticate at the token endpoint.
     pub auth_method: AuthMethod,

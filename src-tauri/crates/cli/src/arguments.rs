@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use keyfob_auth::flow::SignInWay;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Signs you in to remote MCP servers once and lets every MCP client on this machine use them.
@@ -89,6 +91,12 @@ pub(crate) struct Add {
     /// Read the client's secret from this environment variable
     #[arg(long, value_name = "VAR")]
     pub(crate) client_secret_env: Option<String>,
+    /// How to sign in: browser, or client-credentials for a client of your own without a person
+    #[arg(long, value_name = "WAY", value_parser = sign_in_way)]
+    pub(crate) sign_in: Option<SignInWay>,
+    /// Read the client's private key (PEM) from stdin, up to its last line
+    #[arg(long)]
+    pub(crate) client_key_stdin: bool,
     /// A scope to ask for; may be repeated
     #[arg(long, value_name = "S")]
     pub(crate) scope: Vec<String>,
@@ -159,9 +167,27 @@ pub(crate) struct Running {
     /// A scope to ask for; may be repeated
     #[arg(long, value_name = "S")]
     pub(crate) scope: Vec<String>,
+    #[command(flatten)]
+    pub(crate) extensions: Extensions,
     /// Guess the sign-in addresses of a server that describes them nowhere (MCP of 2025-03-26)
     #[arg(long)]
     pub(crate) allow_legacy: bool,
+}
+
+/// MCP's extensions.
+#[derive(Debug, Args)]
+pub(crate) struct Extensions {
+    /// How to sign in: browser, or client-credentials for a client of your own without a person
+    #[arg(long, value_name = "WAY", value_parser = sign_in_way)]
+    pub(crate) sign_in: Option<SignInWay>,
+    /// Read the client's private key (PEM) from this environment variable
+    #[arg(long, value_name = "VAR")]
+    pub(crate) client_key_env: Option<String>,
+}
+
+fn sign_in_way(text: &str) -> Result<SignInWay, String> {
+    let json = serde_json::Value::from(text);
+    serde_json::from_value(json).map_err(|_| "it is browser or client-credentials".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

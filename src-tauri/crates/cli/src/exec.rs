@@ -156,6 +156,7 @@ fn show_link(progress: Progress) {
 }
 
 fn new_server(running: &Running, url: &str) -> Result<NewServer, Problem> {
+    let secrets = serve::extension_secrets(&running.extensions)?;
     Ok(NewServer {
         url: url.to_owned(),
         name: None,
@@ -165,6 +166,8 @@ fn new_server(running: &Running, url: &str) -> Result<NewServer, Problem> {
         scopes: running.scope.clone(),
         headers: Vec::new(),
         allow_guessed_endpoints: running.allow_legacy,
+        extensions: serve::extensions(&running.extensions),
+        client_key: secrets.client_key,
     })
 }
 

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use keyfob_auth::Secret;
 use keyfob_core::control::protocol::{NewServer, Request};
+use keyfob_core::extensions::Extensions;
 use keyfob_core::problem::{Code, Problem};
 use keyfob_core::server::Kind;
 use keyfob_core::view::{ClientView, ServerView};
@@ -201,11 +202,18 @@ async fn add(add: Add) -> Result<u8, Problem> {
     } else {
         serve::secret_from(add.client_secret_env.as_deref())?
     };
+    let extensions = Extensions { sign_in: add.sign_in.unwrap_or_default() };
     let headers = add.header.into_iter().map(|name| {
         let value = line(&format!("the value of the header {name}"))?;
         Ok((name, value))
     });
     let headers = headers.collect::<Result<_, Problem>>()?;
+    let client_key = if add.client_key_stdin {
+        let rest = lines.collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
+        Some(Secret::new(rest.join("\n")))
+    } else {
+        None
+    };
     let request = Request::Add(NewServer {
         url: add.url,
         name: add.name,
@@ -215,6 +223,8 @@ async fn add(add: Add) -> Result<u8, Problem> {
         scopes: add.scope,
         headers,
         allow_guessed_endpoints: false,
+        extensions,
+        client_key,
     });
     let told = ask_at(Link::open_probing().await?, request).await?;
     let server: ServerView = parsed(told)?;

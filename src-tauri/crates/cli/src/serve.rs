@@ -6,11 +6,12 @@ use keyfob_auth::Secret;
 use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_core::broker::{self, Defaults, Host, Options, Predecessor};
 use keyfob_core::browser::Browser;
+use keyfob_core::extensions::{ExtensionSecrets, Extensions};
 use keyfob_core::paths::{HOME_VARIABLE, Paths};
 use keyfob_core::problem::{Code, Problem};
 use serde_json::json;
 
-use crate::arguments::{Running, Serve, Store};
+use crate::arguments::{self, Running, Serve, Store};
 use crate::{link, say};
 
 /// How long an ephemeral broker lives when nothing else is said.
@@ -97,8 +98,22 @@ pub(crate) fn options(running: &Running, store: Option<Store>) -> Result<Options
             client_secret: secret_from(running.client_secret_env.as_deref())?,
             scopes: running.scope.clone(),
             allow_guessed_endpoints: running.allow_legacy,
+            extensions: extensions(&running.extensions),
+            extension_secrets: extension_secrets(&running.extensions)?,
         },
     })
+}
+
+/// What is set of the extensions.
+pub(crate) fn extensions(given: &arguments::Extensions) -> Extensions {
+    Extensions { sign_in: given.sign_in.unwrap_or_default() }
+}
+
+/// What that needs, out of the environment.
+pub(crate) fn extension_secrets(
+    given: &arguments::Extensions,
+) -> Result<ExtensionSecrets, Problem> {
+    Ok(ExtensionSecrets { client_key: secret_from(given.client_key_env.as_deref())? })
 }
 
 /// A secret out of the environment: an argument could be read by everyone.

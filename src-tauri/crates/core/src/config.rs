@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, value};
 
 use crate::clock;
+use crate::extensions::{self, Extensions};
 use crate::paths;
 use crate::problem::{Code, Problem};
 use crate::server_name::check_name;
@@ -56,6 +57,9 @@ pub struct ServerConfig {
     /// Whether to go on where S256 is not advertised.
     #[serde(default, skip_serializing_if = "is_no")]
     pub allow_unadvertised_pkce: bool,
+    /// How it is signed in to, where that is one of MCP's extensions.
+    #[serde(flatten)]
+    pub extensions: Extensions,
 }
 
 fn yes() -> bool {
@@ -215,7 +219,7 @@ impl Config {
         let is_it =
             |table: &&mut toml_edit::Table| table.get("name").and_then(Item::as_str) == Some(name);
         if let Some(table) = tables.and_then(|tables| tables.iter_mut().find(is_it)) {
-            for key in SERVER_KEYS {
+            for key in server_keys() {
                 match new.get(key) {
                     Some(item)
                         if table.get(key).map(ToString::to_string).as_deref()
@@ -261,7 +265,10 @@ impl Config {
         let mut unknown: Vec<String> = top.map(str::to_owned).collect();
         let tables = self.document.get("servers").and_then(Item::as_array_of_tables);
         for table in tables.into_iter().flatten() {
-            let keys = table.iter().map(|(key, _)| key).filter(|key| !SERVER_KEYS.contains(key));
+            let keys = table
+                .iter()
+                .map(|(key, _)| key)
+                .filter(|key| !server_keys().any(|known| known == *key));
             unknown.extend(keys.map(|key| format!("servers.{key}")));
         }
         unknown
@@ -302,6 +309,11 @@ const SERVER_KEYS: [&str; 10] = [
     "allow_unadvertised_pkce",
 ];
 
+/// All of them.
+fn server_keys() -> impl Iterator<Item = &'static str> {
+    SERVER_KEYS.into_iter().chain(extensions::KEYS)
+}
+
 /// A new entry's id.
 ///
 /// # Errors
@@ -337,6 +349,7 @@ mod tests {
             enabled: true,
             allow_guessed_endpoints: false,
             allow_unadvertised_pkce: false,
+            extensions: Default::default(),
         }
     }
 

@@ -1,10 +1,11 @@
 //! One try with one registration: from preflight or push to the browser, and the way down from it.
 
+use super::granting::Granting;
 use super::in_browser::InBrowser;
 use super::ladder::{self, DocumentTried, Tried};
 use super::preflighting::Preflighting;
 use super::pushing::Pushing;
-use super::{Input, Memo, Run, SignInError, Site, Turn, failed};
+use super::{Input, Memo, Run, SignInError, SignInWay, Site, Turn, failed};
 use crate::authorize::{AuthorizationRequest, Binding};
 use crate::error_code::ErrorCode;
 use crate::registration::{Refusal, Registration, RegistrationKind};
@@ -36,6 +37,9 @@ impl Attempt {
         let scopes = scopes(&site, &tried, run);
         let resource = resource(&site, &tried, run);
         let attempt = Self { site, registration, tried, is_reused, scopes, resource };
+        if run.plan.extensions.way == SignInWay::ClientCredentials {
+            return Granting::enter(attempt, run, input);
+        }
         let server = &attempt.site.server;
         if server.require_pushed_authorization_requests {
             return Pushing::enter(attempt, run, input);
@@ -58,6 +62,9 @@ impl Attempt {
         let scopes = scopes(&self.site, &tried, run);
         let resource = resource(&self.site, &tried, run);
         let attempt = Self { tried, scopes, resource, ..self };
+        if run.plan.extensions.way == SignInWay::ClientCredentials {
+            return Granting::enter(attempt, run, input);
+        }
         if attempt.site.server.require_pushed_authorization_requests {
             return Pushing::enter(attempt, run, input);
         }

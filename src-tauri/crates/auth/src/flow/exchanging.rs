@@ -2,19 +2,19 @@
 
 use super::attempt::Attempt;
 use super::ladder::DocumentTried;
-use super::{Asked, Input, Memo, Next, Outcome, Run, SignInError, State, Turn, failed, over};
+use super::token_request::TokenRequest;
+use super::{Input, Memo, Next, Outcome, Run, SignInError, State, Turn, failed, over};
 use crate::authorize::Binding;
 use crate::grant::Grant;
 use crate::registration::RegistrationKind;
 use crate::secret::Secret;
 use crate::token::{self, TokenError, Tokens};
-use crate::trace::Step;
 use crate::wire::{NoAnswer, Response};
 
 #[derive(Debug)]
 pub(super) struct Exchanging {
     attempt: Attempt,
-    asked: Asked,
+    sent: TokenRequest,
 }
 
 impl Exchanging {
@@ -24,19 +24,19 @@ impl Exchanging {
         binding: &Binding,
         input: &Input<'_>,
     ) -> Turn {
-        let request = token::exchange(
+        let bare = token::exchange(
             &attempt.registration,
             &attempt.site.server.token_endpoint,
             code,
             &binding.verifier,
             attempt.resource.as_deref(),
         );
-        let Some(request) = request else {
-            let issuer = attempt.issuer().to_owned();
-            return failed(SignInError::UnsafeLink { issuer });
-        };
-        let asked = Asked::now(Step::Token, request.url.as_str(), input);
-        (State::Exchanging(Self { attempt, asked }), Next::Fetch(request))
+        match TokenRequest::send(bare, &attempt, input) {
+            Ok((sent, request)) => {
+                (State::Exchanging(Self { attempt, sent }), Next::Fetch(request))
+            }
+            Err(error) => failed(error),
+        }
     }
 
     pub(super) fn attempt(&self) -> &Attempt {
@@ -49,7 +49,7 @@ impl Exchanging {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let asked = self.asked.clone();
+        let asked = self.sent.asked.clone();
         let line = |result: String| asked.line(result, input);
         let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
@@ -89,7 +89,7 @@ impl Exchanging {
     }
 }
 
-fn grant(attempt: &Attempt, tokens: Tokens, run: &Run) -> Grant {
+pub(super) fn grant(attempt: &Attempt, tokens: Tokens, run: &Run) -> Grant {
     let server = &attempt.site.server;
     Grant {
         registration: attempt.registration.clone(),
@@ -104,5 +104,6 @@ fn grant(attempt: &Attempt, tokens: Tokens, run: &Run) -> Grant {
         refresh: tokens.refresh,
         issued_at: tokens.issued_at,
         expires_at: tokens.expires_at,
+        way: run.plan.extensions.way,
     }
 }

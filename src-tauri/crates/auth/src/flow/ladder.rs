@@ -3,7 +3,7 @@
 use super::attempt::Attempt;
 use super::registering::Registering;
 use super::survey::Survey;
-use super::{Input, Run, SignInError, Site, Turn, failed};
+use super::{Input, Run, SignInError, SignInWay, Site, Turn, failed};
 use crate::client_document::{ClientDocumentUrl, Listing, listing};
 use crate::registration::{AuthMethod, Reason, ReasonCode, Registration, RegistrationKind};
 use crate::trace::{Step, TraceStep};
@@ -53,7 +53,9 @@ pub(super) enum Rung {
 /// Takes the highest rung that is left.
 pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) -> Turn {
     let server = &site.server;
-    if !server.is_guessed && !server.supports_s256() {
+    let way = run.plan.extensions.way;
+    // PKCE protects a code, and only a browser brings one.
+    if way == SignInWay::Browser && !server.is_guessed && !server.supports_s256() {
         let allowed = run.plan.allow_unadvertised_pkce;
         let line = TraceStep::new(input.now, Step::ServerMetadata, "S256 is not advertised")
             .target(&server.issuer)
@@ -66,6 +68,10 @@ pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) 
     let rung = choose(&site, &tried, run, input);
     if run.only_surveys {
         return Survey::found(&site, &tried, &rung, run, input);
+    }
+    if way == SignInWay::ClientCredentials && !matches!(rung, Rung::Own(_)) {
+        let issuer = site.server.issuer;
+        return failed(SignInError::NoRegistrationRoute { issuer, refused: None });
     }
     match rung {
         Rung::Own(registration) | Rung::Document(registration) => {
@@ -108,6 +114,7 @@ fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Rung {
             own_registration.auth_method = AuthMethod::with_secret(server);
             own_registration.secret = Some(secret);
         }
+        run.plan.extensions.give_key(&mut own_registration, server);
         return Rung::Own(own_registration);
     }
     match document(site, tried, run, input) {

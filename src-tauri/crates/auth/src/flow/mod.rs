@@ -7,9 +7,11 @@ mod asked;
 mod attempt;
 mod error;
 mod exchanging;
+mod extensions;
 mod filling_in;
 mod finding_resource;
 mod finding_server;
+mod granting;
 mod in_browser;
 mod ladder;
 mod plan;
@@ -20,14 +22,17 @@ mod registering;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod token_request;
 
 use self::asked::Asked;
 use self::attempt::Attempt;
 pub use self::error::SignInError;
 use self::exchanging::Exchanging;
+pub use self::extensions::{Extensions, SignInWay};
 use self::filling_in::FillingIn;
 use self::finding_resource::FindingResource;
 use self::finding_server::FindingServer;
+use self::granting::Granting;
 use self::in_browser::InBrowser;
 pub use self::plan::{OwnClient, Plan};
 use self::preflighting::Preflighting;
@@ -135,6 +140,7 @@ enum State {
     Pushing(Pushing),
     InBrowser(InBrowser),
     Exchanging(Exchanging),
+    Granting(Granting),
     Over,
 }
 
@@ -211,6 +217,7 @@ impl SignIn {
             (State::Preflighting(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::Pushing(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::Exchanging(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Granting(state), Event::Answer(answer)) => state.on(answer, run, &input),
             // A stray callback or click while an answer is awaited changes nothing.
             (state, Event::Callback(_) | Event::BrowserFailed(_) | Event::TryAnotherWay) => {
                 (state, Next::Wait)
@@ -237,6 +244,7 @@ impl SignIn {
             State::Pushing(state) => state.attempt(),
             State::InBrowser(state) => state.attempt(),
             State::Exchanging(state) => state.attempt(),
+            State::Granting(state) => state.attempt(),
             State::Probing(_)
             | State::FindingResource(_)
             | State::FindingServer(_)

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 
+use super::Extensions;
 use crate::challenge::Challenge;
 use crate::client_document::ClientDocumentUrl;
 use crate::registration::{Refusal, Registration};
@@ -41,6 +42,8 @@ pub struct Plan {
     pub allow_guessed_endpoints: bool,
     /// Whether to go on where S256 is not advertised; it is sent all the same.
     pub allow_unadvertised_pkce: bool,
+    /// What is given of the extensions.
+    pub extensions: Extensions,
     /// Our version, for registrations.
     pub version: String,
 }

@@ -6,6 +6,7 @@ use super::attempt::Attempt;
 use super::in_browser::InBrowser;
 use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::Binding;
+use crate::client_assertion;
 use crate::error_code::ErrorCode;
 use crate::trace::{Step, TraceStep};
 use crate::wire::{NoAnswer, Response};
@@ -37,7 +38,12 @@ impl Pushing {
             return InBrowser::enter(attempt, run, input);
         };
         let binding = Binding::new(input.entropy);
-        let Some(request) = attempt.request(&binding).push(&endpoint) else {
+        let mut request = attempt.request(&binding).push(&endpoint);
+        let registration = &attempt.registration;
+        let signed = request
+            .as_mut()
+            .and_then(|r| client_assertion::add(r, registration, input.now, input.entropy));
+        let Some(request) = request.filter(|_| signed.is_some()) else {
             let issuer = attempt.issuer().to_owned();
             return failed(SignInError::UnsafeLink { issuer });
         };

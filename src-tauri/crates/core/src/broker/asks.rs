@@ -16,6 +16,9 @@ use crate::server::{Event, LastSaid, State};
 /// A sign-in that succeeded this recently is not repeated because a token of it is refused.
 const TOO_SOON: Duration = Duration::from_secs(30);
 
+/// How long after a sign-in that failed another may begin by itself, where it needs nobody.
+const FAILED_PAUSE: Duration = Duration::from_secs(30);
+
 /// Most step-ups within [`STEP_UPS_COUNT_FOR`].
 const MOST_STEP_UPS: u32 = 3;
 
@@ -23,15 +26,35 @@ const MOST_STEP_UPS: u32 = 3;
 const STEP_UPS_COUNT_FOR: Duration = Duration::from_secs(600);
 
 impl Controller {
+    /// Whether a sign-in may begin for this request by itself. One that needs nobody always may; a
+    /// failed one may again after a pause.
+    fn may_begin(&mut self, id: &str, holds: bool) -> bool {
+        let is_unattended = self
+            .slots
+            .get(id)
+            .is_some_and(|slot| self.extensions_set(slot).sign_in.is_unattended());
+        if let Some(slot) = self.slots.get_mut(id).filter(|_| is_unattended)
+            && slot.failed_at.is_none_or(|at| clock::now().since(at) >= FAILED_PAUSE)
+        {
+            slot.held_failure = None;
+        }
+        holds || is_unattended
+    }
+
     pub(super) fn ask(&mut self, ask: Ask) {
         match ask {
-            Ask::Lease { server, holds, reply } => self.lease_wanted(&server, holds, reply),
+            Ask::Lease { server, holds, reply } => {
+                let holds = self.may_begin(&server, holds);
+                self.lease_wanted(&server, holds, reply);
+            }
             Ask::Refused { server, generation, is_second, challenge, holds, reply } => {
+                let holds = self.may_begin(&server, holds);
                 let awaits = generation.map_or(Awaits::Lease, Awaits::Renewal);
                 let waiter = Waiter { holds, awaits, reply };
                 self.refused(&server, generation, is_second, challenge, waiter);
             }
             Ask::ScopeWanted { server, generation, challenge, holds, reply } => {
+                let holds = self.may_begin(&server, holds);
                 self.scope_wanted(
                     &server,
                     generation,
@@ -125,7 +148,7 @@ impl Controller {
             return self.wait(id, waiter);
         }
         let now = clock::now();
-        let can_refresh = slot.grant.as_ref().is_some_and(|grant| grant.refresh.is_some());
+        let can_refresh = slot.grant.as_ref().is_some_and(|grant| grant.can_renew());
         slot.refused = generation;
         if generation.is_some() && can_refresh && !is_second {
             if now < slot.not_before {

@@ -20,6 +20,7 @@ use super::slot::{Slot, UnderWay};
 use super::{refresh, vault_problem};
 use crate::browser::Browser;
 use crate::clock;
+use crate::extensions::{self, ExtensionSecrets, Extensions};
 use crate::fetch::Fetch;
 use crate::problem::Problem;
 use crate::reach::Reach;
@@ -31,6 +32,7 @@ use crate::vault::{EntryId, EntryKind, Vault};
 pub(super) struct Kept {
     pub(super) grant: Option<Box<Grant>>,
     pub(super) secret: Option<Secret>,
+    pub(super) extensions: ExtensionSecrets,
     pub(super) headers: Vec<(String, Secret)>,
 }
 
@@ -98,8 +100,23 @@ impl Controller {
             allow_guessed_endpoints: slot.config.allow_guessed_endpoints
                 || self.defaults.allow_guessed_endpoints,
             allow_unadvertised_pkce: slot.config.allow_unadvertised_pkce,
+            extensions: self.extensions(slot),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
+    }
+
+    fn extensions(&self, slot: &Slot) -> flow::Extensions {
+        let secrets = slot.extension_secrets.clone().or(&self.defaults.extension_secrets);
+        extensions::plan(self.extensions_set(slot), &secrets)
+    }
+
+    /// What is set for this server, or else for all that say nothing of their own.
+    pub(super) fn extensions_set(&self, slot: &Slot) -> Extensions {
+        if slot.config.extensions == Extensions::default() {
+            self.defaults.extensions
+        } else {
+            slot.config.extensions
+        }
     }
 
     fn own_client(&self, slot: &Slot) -> Option<OwnClient> {
@@ -195,13 +212,15 @@ async fn load(
         async |kind| vault.get(&entry(kind, id)?).await.map_err(|error| vault_problem(&error));
     let grant = get(EntryKind::Grant).await?;
     let secret = if has_secret { get(EntryKind::ClientSecret).await? } else { None };
+    let client_key = if has_secret { get(EntryKind::ClientKey).await? } else { None };
+    let extensions = ExtensionSecrets { client_key };
     let headers = if has_headers { get(EntryKind::Headers).await? } else { None };
     let grant = grant.and_then(|text| Grant::decode(&text).ok()).map(Box::new);
     let headers = headers
         .and_then(|text| serde_json::from_str::<Vec<(String, String)>>(text.expose()).ok())
         .unwrap_or_default();
     let headers = headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    Ok(Kept { grant, secret, headers })
+    Ok(Kept { grant, secret, extensions, headers })
 }
 
 async fn load_registrations(vault: &Vault, ids: &[String]) -> Vec<Registration> {

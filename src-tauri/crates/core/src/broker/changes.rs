@@ -50,9 +50,12 @@ impl Controller {
         if secret.is_none() {
             self.forget_entry(EntryKind::ClientSecret, &id);
         }
+        // It was the key of another client.
+        self.forget_entry(EntryKind::ClientKey, &id);
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         slot.config.client_id = client_id;
         slot.own_secret = secret;
+        slot.extension_secrets.client_key = None;
         slot.last_failure = None;
         Ok(())
     }
@@ -65,10 +68,12 @@ impl Controller {
         if self.config.server(name).is_some_and(|server| server.client_id.is_some()) {
             self.config.change(name, |server| server.client_id = None)?;
             self.forget_entry(EntryKind::ClientSecret, &id);
+            self.forget_entry(EntryKind::ClientKey, &id);
         }
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         slot.config.client_id = None;
         slot.own_secret = None;
+        slot.extension_secrets.client_key = None;
         let facts = self.remembered.server(&id);
         let known = facts.known_as.take();
         let dynamic = facts.registration.take();

@@ -11,6 +11,7 @@ use super::sign_in::Wish;
 use crate::browser::Browser;
 use crate::config::ServerConfig;
 use crate::control::protocol::NewServer;
+use crate::extensions::ExtensionSecrets;
 use crate::problem::Problem;
 use crate::view::page::{Details, Found, Snapshot};
 use crate::view::{ClientView, Progress, ServerView, TraceView};
@@ -156,6 +157,8 @@ impl Command {
 pub struct NewSecrets {
     /// The client secret.
     pub client: Option<Secret>,
+    /// For the extensions.
+    pub extensions: ExtensionSecrets,
     /// Header values.
     pub headers: Vec<(String, Secret)>,
 }

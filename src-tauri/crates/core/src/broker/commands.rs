@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use keyfob_auth::ServerUrl;
-use keyfob_auth::grant::{Grant, decode_registration};
+use keyfob_auth::grant::decode_registration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
@@ -17,6 +17,7 @@ use crate::browser::Browser;
 use crate::client_key;
 use crate::clock;
 use crate::config::ServerConfig;
+use crate::extensions::Extensions;
 use crate::gateway::seat::Lease;
 use crate::problem::{Code, Problem};
 use crate::server::{Event, State};
@@ -48,6 +49,8 @@ impl Controller {
                         && (like.issuer.is_none() || like.issuer == server.issuer)
                         && (like.client_id.is_none() || like.client_id == server.client_id)
                         && (like.scopes.is_empty() || like.scopes == server.scopes)
+                        && (like.extensions == Extensions::default()
+                            || like.extensions == server.extensions)
                 });
                 let _ = answer.send(Ok(found.map(|server| server.name.clone())));
             }
@@ -192,6 +195,7 @@ impl Controller {
         };
         set_headers(slot, &secrets.headers);
         slot.own_secret = secrets.client;
+        slot.extension_secrets = secrets.extensions;
         let Some(slot) = self.slots.get(&id) else {
             return Err(Problem::internal("the server has no slot"));
         };
@@ -258,7 +262,7 @@ impl Controller {
         let found = self.id_of(name).and_then(|id| {
             let slot = self.slots.get(&id).ok_or_else(|| Problem::internal("no slot"))?;
             match slot.grant.as_deref() {
-                Some(Grant { refresh: Some(_), .. }) => Ok(id),
+                Some(grant) if grant.can_renew() => Ok(id),
                 Some(_) => Err(slot.problem(Code::GrantExpired)),
                 None => Err(slot.problem(Code::SignInNeeded)),
             }
@@ -335,6 +339,7 @@ impl Controller {
         let mut gone = vec![(EntryKind::Grant, id.clone())];
         if is_final {
             gone.push((EntryKind::ClientSecret, id.clone()));
+            gone.push((EntryKind::ClientKey, id.clone()));
             gone.push((EntryKind::Headers, id.clone()));
             self.forget_server(&id, name);
             if let Some(entry) = &registration {

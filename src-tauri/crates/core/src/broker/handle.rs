@@ -103,15 +103,19 @@ impl Handle {
         if let Some(secret) = &new.client_secret {
             self.keep(EntryKind::ClientSecret, &id, secret.clone()).await?;
         }
+        let extensions = new.extension_secrets();
+        if let Some(key) = &extensions.client_key {
+            self.keep(EntryKind::ClientKey, &id, key.clone()).await?;
+        }
         if !new.headers.is_empty() {
             let pairs: Vec<_> = new.headers.iter().map(|(n, v)| (n, v.expose())).collect();
             let text = serde_json::to_string(&pairs).map_err(Problem::internal)?;
             self.keep(EntryKind::Headers, &id, Secret::new(text)).await?;
         }
-        let secrets = NewSecrets { client: new.client_secret, headers: new.headers };
+        let secrets = NewSecrets { client: new.client_secret, extensions, headers: new.headers };
         let added = self.ask(|answer| Command::Add { server, secrets, answer }).await;
         if added.is_err() {
-            for kind in [EntryKind::ClientSecret, EntryKind::Headers] {
+            for kind in [EntryKind::ClientSecret, EntryKind::ClientKey, EntryKind::Headers] {
                 if let Ok(entry) = entry(kind, &id) {
                     let _ = self.vault.delete(&entry).await;
                 }

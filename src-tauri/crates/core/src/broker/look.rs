@@ -77,7 +77,7 @@ impl Controller {
             tools: view.tools,
             refreshed_at: grant.map(|grant| clock::rfc3339(grant.issued_at)),
             renews_at: grant
-                .filter(|grant| grant.refresh.is_some())
+                .filter(|grant| grant.can_renew())
                 .and_then(|grant| grant.renew_at())
                 .map(clock::rfc3339),
             expires_at: view.expires_at,

@@ -37,6 +37,7 @@ pub use self::handle::Handle;
 use self::instance::Instance;
 use crate::browser::Browser;
 use crate::config::Config;
+use crate::extensions::{ExtensionSecrets, Extensions};
 use crate::fetch::Fetch;
 use crate::gateway::callbacks::Callbacks;
 use crate::gateway::relay::Relay;
@@ -134,6 +135,10 @@ pub struct Defaults {
     pub scopes: Vec<String>,
     /// Whether endpoints may be guessed where there is no metadata at all.
     pub allow_guessed_endpoints: bool,
+    /// How to sign in, where that is one of MCP's extensions.
+    pub extensions: Extensions,
+    /// What that needs.
+    pub extension_secrets: ExtensionSecrets,
 }
 
 /// What another process wants of a broker.

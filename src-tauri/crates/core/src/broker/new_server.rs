@@ -4,6 +4,7 @@ use keyfob_auth::ServerUrl;
 
 use crate::config::{self, ServerConfig};
 use crate::control::protocol::NewServer;
+use crate::extensions;
 use crate::problem::{Code, Problem};
 use crate::server_name::{check_name, suggest_name};
 
@@ -53,6 +54,10 @@ pub(super) fn checked(
     if new.client_secret.is_some() && new.client_id.is_none() {
         return Err(usage("a client secret needs its client id: --client-id".to_owned()));
     }
+    let secrets = new.extension_secrets();
+    let has_secret = new.client_secret.is_some();
+    extensions::check(new.extensions, &secrets, new.client_id.as_deref(), has_secret)
+        .map_err(|cause| usage(cause.to_owned()))?;
     for (header, value) in &new.headers {
         let lower = header.to_ascii_lowercase();
         let is_fit =
@@ -77,5 +82,6 @@ pub(super) fn checked(
         enabled: true,
         allow_guessed_endpoints: new.allow_guessed_endpoints,
         allow_unadvertised_pkce: false,
+        extensions: new.extensions,
     })
 }

@@ -53,16 +53,17 @@ pub(super) async fn refresh(
     let line =
         move |result: String| TraceStep::new(clock::now(), Step::Refresh, result).since(started);
     let target = grant.token_endpoint.clone();
-    let Some(refresh_token) = grant.refresh.clone() else {
+    if !grant.can_renew() {
         let line = line("there is no refresh token".to_owned()).decision("sign in again").warn();
         return End::Dead { is_client_gone: false, line };
+    }
+    let entropy = match clock::entropy() {
+        Ok(entropy) => entropy,
+        Err(error) => {
+            return End::NotNow { retry_after: None, line: line(error.to_string()).warn() };
+        }
     };
-    let request = token::refresh(
-        &grant.registration,
-        &grant.token_endpoint,
-        &refresh_token,
-        grant.resource.as_deref(),
-    );
+    let request = grant.renewal(clock::now(), &entropy);
     let Some(request) = request else {
         let line = line("its token endpoint cannot be used".to_owned()).warn();
         return End::Dead { is_client_gone: false, line };

@@ -56,6 +56,7 @@ impl Controller {
             Ok(kept) => {
                 set_headers(slot, &kept.headers);
                 slot.own_secret = kept.secret;
+                slot.extension_secrets = kept.extensions;
                 match kept.grant {
                     // A grant is never sent to another server than its own.
                     Some(grant) if grant.server == slot.config.url => {
@@ -220,6 +221,7 @@ impl Controller {
             }
             sign_in::End::NotKept(problem) => failed(problem),
         };
+        slot.failed_at = problem.is_some().then(clock::now);
         slot.last_failure.clone_from(&problem);
         slot.held_failure.clone_from(&problem);
         self.remembered.save();

@@ -1,5 +1,6 @@
 //! Ending a grant at its server (RFC 7009, RFC 7592). Best effort: what could not be done is said.
 
+use keyfob_auth::client_assertion;
 use keyfob_auth::dcr;
 use keyfob_auth::grant::Grant;
 use keyfob_auth::registration::Registration;
@@ -25,9 +26,12 @@ pub async fn revoke(grant: &Grant, fetch: &Fetch) -> Vec<TraceStep> {
         [(grant.refresh.as_ref(), TokenKind::Refresh), (Some(&grant.access), TokenKind::Access)];
     for (token, kind) in tokens {
         let Some(token) = token else { continue };
-        let Some(request) = token::revoke(&grant.registration, endpoint, token, kind) else {
-            continue;
-        };
+        let request = token::revoke(&grant.registration, endpoint, token, kind);
+        let signed = request.zip(clock::entropy().ok()).and_then(|(mut request, entropy)| {
+            client_assertion::add(&mut request, &grant.registration, clock::now(), &entropy)?;
+            Some(request)
+        });
+        let Some(request) = signed else { continue };
         let started = clock::now();
         let said = match fetch.send(request, reach).await {
             Ok(response) if response.status == 200 => "revoked".to_owned(),

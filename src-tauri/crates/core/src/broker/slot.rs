@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::sign_in::Wish;
 use super::turn::Turn;
 use crate::config::ServerConfig;
+use crate::extensions::ExtensionSecrets;
 use crate::gateway::seat::{Bearer, Lease, Reply, Seat};
 use crate::problem::{Code, Problem};
 use crate::server::{Event, Kind, State, Why};
@@ -72,6 +73,8 @@ pub struct Slot {
     pub generation: u64,
     /// The user's own client secret.
     pub own_secret: Option<Secret>,
+    /// What the extensions need.
+    pub extension_secrets: ExtensionSecrets,
     /// Whose turn it is to write the grant.
     pub(super) turn: Turn,
     /// A refresh is in flight, whatever the state.
@@ -95,6 +98,8 @@ pub struct Slot {
     /// What became of a sign-in that was started for a held request; it is not repeated for the
     /// next one.
     pub held_failure: Option<Problem>,
+    /// When the last sign-in failed.
+    pub failed_at: Option<Timestamp>,
     /// How the last sign-in failed.
     pub last_failure: Option<Problem>,
     /// A sign-in under way.
@@ -121,6 +126,7 @@ impl Slot {
             grant: None,
             generation: 0,
             own_secret: None,
+            extension_secrets: ExtensionSecrets::default(),
             turn: Turn::default(),
             is_refreshing: false,
             is_loading: false,
@@ -132,6 +138,7 @@ impl Slot {
             step_ups_since: Timestamp(0),
             signed_in_at: None,
             held_failure: None,
+            failed_at: None,
             last_failure: None,
             sign_in: None,
             waiters: Vec::new(),

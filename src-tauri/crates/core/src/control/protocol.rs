@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::browser::Browser;
+use crate::extensions::{ExtensionSecrets, Extensions};
 use crate::problem::Problem;
 use crate::view::Progress;
 
@@ -145,6 +146,19 @@ pub struct NewServer {
     pub headers: Vec<(String, Secret)>,
     /// Whether endpoints may be guessed where there is no metadata at all.
     pub allow_guessed_endpoints: bool,
+    /// How it is signed in to, where that is one of MCP's extensions.
+    #[serde(default)]
+    pub extensions: Extensions,
+    /// The private key of the user's own client, as PEM.
+    #[serde(with = "on_the_wire", default)]
+    pub client_key: Option<Secret>,
+}
+
+impl NewServer {
+    /// What goes into the vault for the extensions.
+    pub fn extension_secrets(&self) -> ExtensionSecrets {
+        ExtensionSecrets { client_key: self.client_key.clone() }
+    }
 }
 
 /// What comes back, a line each.

@@ -55,7 +55,7 @@ impl Bearer {
     pub fn of(grant: &Grant, generation: u64) -> Option<Self> {
         let mut value = HeaderValue::from_str(&format!("Bearer {}", grant.access.expose())).ok()?;
         value.set_sensitive(true);
-        let renew_at = grant.renew_at().filter(|_| grant.refresh.is_some());
+        let renew_at = grant.renew_at().filter(|_| grant.can_renew());
         Some(Self { value, generation, renew_at })
     }
 }

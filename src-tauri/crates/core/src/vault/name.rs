@@ -64,6 +64,8 @@ pub enum EntryKind {
     Registration,
     /// A client secret that the user typed.
     ClientSecret,
+    /// The private key of the user's own client.
+    ClientKey,
     /// Request headers that the user typed.
     Headers,
 }
@@ -75,6 +77,7 @@ impl EntryKind {
             Self::Grant => "grant",
             Self::Registration => "registration",
             Self::ClientSecret => "client-secret",
+            Self::ClientKey => "client-key",
             Self::Headers => "headers",
         }
     }

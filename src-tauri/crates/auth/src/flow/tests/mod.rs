@@ -2,6 +2,7 @@
 //! that it holds.
 
 mod callback;
+mod client_credentials;
 mod endings;
 mod issuers;
 mod ladder;

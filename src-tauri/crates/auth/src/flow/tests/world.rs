@@ -173,6 +173,7 @@ pub(super) fn plan() -> Plan {
         without_resource_at: Vec::new(),
         allow_guessed_endpoints: false,
         allow_unadvertised_pkce: false,
+        extensions: Default::default(),
         version: "0.0.0".into(),
     }
 }

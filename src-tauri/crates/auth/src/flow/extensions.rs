@@ -1,0 +1,52 @@
+//! The ways to sign in that MCP has as extensions, each behind a setting of the server.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metadata::AuthorizationServer;
+use crate::registration::{AuthMethod, Registration};
+use crate::secret::Secret;
+
+/// How a server is signed in to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignInWay {
+    /// A person says yes in the browser (authorization code).
+    #[default]
+    Browser,
+    /// A client of the user's own, without any person
+    /// (`io.modelcontextprotocol/oauth-client-credentials`).
+    ClientCredentials,
+}
+
+impl SignInWay {
+    /// Whether it needs nobody, so that it may begin by itself.
+    pub fn is_unattended(self) -> bool {
+        match self {
+            Self::Browser => false,
+            Self::ClientCredentials => true,
+        }
+    }
+}
+
+/// What a sign-in is given of the extensions; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Extensions {
+    /// How to sign in.
+    pub way: SignInWay,
+    /// The private key of the user's own client as PEM, for `private_key_jwt`.
+    pub client_key: Option<Secret>,
+}
+
+impl Extensions {
+    /// Lets the user's own client authenticate with its key: where it has no secret, or the server
+    /// lists this method (RFC 8414 section 2).
+    pub(super) fn give_key(&self, own: &mut Registration, server: &AuthorizationServer) {
+        let Some(key) = &self.client_key else { return };
+        let listed = server.token_endpoint_auth_methods_supported.as_deref().unwrap_or_default();
+        let method = AuthMethod::PrivateKeyJwt;
+        if own.secret.is_none() || listed.iter().any(|name| name == method.as_str()) {
+            own.auth_method = method;
+            own.secret = Some(key.clone());
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! How a grant gets a new access token without its person.
+
+use crate::authorize::Entropy;
+use crate::client_assertion;
+use crate::flow::SignInWay;
+use crate::grant::Grant;
+use crate::time::Timestamp;
+use crate::token;
+use crate::wire::Request;
+
+impl Grant {
+    /// Whether there is a way to renew it. Without one it lasts as long as its access token.
+    pub fn can_renew(&self) -> bool {
+        match self.way {
+            SignInWay::Browser => self.refresh.is_some(),
+            SignInWay::ClientCredentials => true,
+        }
+    }
+
+    /// The request that renews it, with all that must be new each time that it is sent. `None`
+    /// when there is no way, or its endpoint is no URL.
+    pub fn renewal(&self, now: Timestamp, entropy: &Entropy) -> Option<Request> {
+        let (endpoint, resource) = (&self.token_endpoint, self.resource.as_deref());
+        let mut request = match (&self.refresh, self.way) {
+            (Some(refresh), SignInWay::Browser) => {
+                token::refresh(&self.registration, endpoint, refresh, resource)?
+            }
+            (None, SignInWay::Browser) => return None,
+            // RFC 6749 section 4.4.3: a refresh token should not be there, and is not needed.
+            (_, SignInWay::ClientCredentials) => {
+                let scopes = &self.requested_scopes;
+                token::client_credentials(&self.registration, endpoint, scopes, resource)?
+            }
+        };
+        client_assertion::add(&mut request, &self.registration, now, entropy)?;
+        Some(request)
+    }
+}
