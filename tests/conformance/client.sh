@@ -24,6 +24,7 @@ case ${MCP_CONFORMANCE_SCENARIO:-} in
     [ -z "$KEYFOB_CONFORMANCE_SECRET" ] || options+=(--client-secret-env KEYFOB_CONFORMANCE_SECRET)
     [ -z "$KEYFOB_CONFORMANCE_KEY" ] || options+=(--client-key-env KEYFOB_CONFORMANCE_KEY)
     ;;
+  auth/dpop*) options+=(--dpop) ;;
 esac
 if [ "${MCP_CONFORMANCE_SCENARIO:-}" = auth/pre-registration ] && [ -n "$context" ]; then
   KEYFOB_CONFORMANCE_SECRET=$(jq -r '.client_secret // empty' <<<"$context")

@@ -29,6 +29,8 @@ pub enum ErrorCode {
     TemporarilyUnavailable,
     /// RFC 6749 sections 4.1.2.1 and 5.2: this client may not do this.
     UnauthorizedClient,
+    /// RFC 9449 section 8: the proof has to carry the nonce of this answer.
+    UseDpopNonce,
     /// Any other, cut and cleaned.
     Other(String),
 }
@@ -49,6 +51,7 @@ impl ErrorCode {
             "server_error" => Self::ServerError,
             "temporarily_unavailable" => Self::TemporarilyUnavailable,
             "unauthorized_client" => Self::UnauthorizedClient,
+            "use_dpop_nonce" => Self::UseDpopNonce,
             other if is_name(other) => Self::Other(other.to_owned()),
             // A sentence where a name belongs may hold anything.
             _ => Self::Other("an error without a name".to_owned()),
@@ -80,6 +83,7 @@ impl ErrorCode {
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::UnauthorizedClient => "unauthorized_client",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::Other(text) => text,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::flow::SignInWay;
+use crate::jwt::SigningKey;
 use crate::registration::{AuthMethod, Management, Reason, Registration, RegistrationKind};
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -38,6 +39,8 @@ pub struct Grant {
     pub issued_at: Timestamp,
     /// When it ends; `None` when the server did not say.
     pub expires_at: Option<Timestamp>,
+    /// The key that its tokens are bound to (RFC 9449); without one they are bearer tokens.
+    pub dpop_key: Option<SigningKey>,
     /// How it was come by, which is how it is renewed.
     pub way: SignInWay,
 }
@@ -95,6 +98,7 @@ impl Grant {
             refresh: self.refresh.as_ref().map(|t| t.expose().to_owned()),
             issued_at: self.issued_at,
             expires_at: self.expires_at,
+            dpop_key: self.dpop_key.as_ref().map(|key| key.encode().expose().to_owned()),
             way: self.way,
         };
         to_ascii_json(&kept)
@@ -122,6 +126,11 @@ impl Grant {
             refresh: kept.refresh.map(Secret::new),
             issued_at: kept.issued_at,
             expires_at: kept.expires_at,
+            dpop_key: kept
+                .dpop_key
+                .map(|key| SigningKey::decode(&Secret::new(key)))
+                .transpose()
+                .map_err(|_| UnreadableEntry)?,
             way: kept.way,
         })
     }
@@ -165,6 +174,8 @@ struct KeptGrant {
     refresh: Option<String>,
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dpop_key: Option<String>,
     #[serde(default)]
     way: SignInWay,
 }
@@ -244,7 +255,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Grant;
+    use crate::authorize::Entropy;
     use crate::flow::SignInWay;
+    use crate::jwt::SigningKey;
     use crate::registration::{
         AuthMethod, Management, Reason, ReasonCode, Registration, RegistrationKind,
     };
@@ -280,7 +293,8 @@ mod tests {
             refresh: Some(Secret::new("refresh")),
             issued_at: Timestamp(0),
             expires_at: Some(Timestamp(3_600_000)),
-            way: SignInWay::Browser,
+            dpop_key: SigningKey::generate(&Entropy([3; 64])),
+            way: SignInWay::ClientCredentials,
         }
     }
 
@@ -293,9 +307,22 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_from_before_the_extensions_is_a_browsers_with_bearer_tokens() {
+        let mut kept: serde_json::Value =
+            serde_json::from_str(grant().encode().expose()).expect("JSON");
+        let members = kept.as_object_mut().expect("an object");
+        assert!(members.remove("way").is_some() && members.remove("dpop_key").is_some());
+        let old = Grant::decode(&Secret::new(kept.to_string())).expect("a grant");
+        assert_eq!(old, Grant { way: SignInWay::Browser, dpop_key: None, ..grant() });
+        kept["dpop_key"] = "AAAA".into();
+        assert!(Grant::decode(&Secret::new(kept.to_string())).is_err(), "no key, no use");
+    }
+
+    #[test]
     fn debug_shows_no_secret() {
         let shown = format!("{:?}", grant());
-        for secret in ["access\"", "\"refresh\"", "\"s\"", "\"m\""] {
+        let key = grant().dpop_key.map(|key| key.encode().expose().to_owned());
+        for secret in ["access\"", "\"refresh\"", "\"s\"", "\"m\"", &key.expect("a key")] {
             assert!(!shown.contains(secret), "{secret} in {shown}");
         }
     }

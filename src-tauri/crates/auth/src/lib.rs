@@ -12,6 +12,7 @@ pub mod challenge;
 pub mod client_assertion;
 pub mod client_document;
 pub mod dcr;
+pub mod dpop;
 pub mod error_code;
 pub mod flow;
 pub mod grant;

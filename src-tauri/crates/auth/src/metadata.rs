@@ -19,6 +19,8 @@ pub struct ProtectedResource {
     pub authorization_servers: Vec<String>,
     /// All scopes of the resource, where it lists them.
     pub scopes_supported: Option<Vec<String>>,
+    /// Whether it takes only tokens that are bound to a key (RFC 9728 section 2, RFC 9449).
+    pub dpop_bound_access_tokens_required: bool,
 }
 
 /// Why a document is not used.
@@ -69,6 +71,7 @@ impl ProtectedResource {
             is_exact,
             authorization_servers: strings(&document, "authorization_servers").unwrap_or_default(),
             scopes_supported: strings(&document, "scopes_supported").filter(|s| !s.is_empty()),
+            dpop_bound_access_tokens_required: flag(&document, "dpop_bound_access_tokens_required"),
         })
     }
 }
@@ -96,6 +99,8 @@ pub struct AuthorizationServer {
     pub code_challenge_methods_supported: Option<Vec<String>>,
     /// Client authentication at the token endpoint.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Algorithms for proofs of possession (RFC 9449 section 5.1).
+    pub dpop_signing_alg_values_supported: Option<Vec<String>>,
     /// Whether client id metadata documents are accepted: boolean true in either document.
     pub client_id_metadata_document_supported: bool,
     /// Whether `iss` will be in every authorization response (RFC 9207 section 3).
@@ -166,6 +171,10 @@ impl AuthorizationServer {
                 &document,
                 "token_endpoint_auth_methods_supported",
             ),
+            dpop_signing_alg_values_supported: strings(
+                &document,
+                "dpop_signing_alg_values_supported",
+            ),
             client_id_metadata_document_supported: flag(
                 &document,
                 "client_id_metadata_document_supported",
@@ -191,6 +200,7 @@ impl AuthorizationServer {
             scopes_supported: None,
             code_challenge_methods_supported: None,
             token_endpoint_auth_methods_supported: None,
+            dpop_signing_alg_values_supported: None,
             client_id_metadata_document_supported: false,
             authorization_response_iss_parameter_supported: false,
             is_guessed: true,
@@ -232,6 +242,7 @@ impl AuthorizationServer {
             &mut self.token_endpoint_auth_methods_supported,
             other.token_endpoint_auth_methods_supported,
         );
+        fill(&mut self.dpop_signing_alg_values_supported, other.dpop_signing_alg_values_supported);
         self.client_id_metadata_document_supported |= other.client_id_metadata_document_supported;
         self.authorization_response_iss_parameter_supported |=
             other.authorization_response_iss_parameter_supported;

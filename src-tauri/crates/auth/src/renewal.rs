@@ -2,10 +2,11 @@
 
 use crate::authorize::Entropy;
 use crate::client_assertion;
+use crate::dpop;
 use crate::flow::SignInWay;
 use crate::grant::Grant;
 use crate::time::Timestamp;
-use crate::token;
+use crate::token::{self, TokenType};
 use crate::wire::Request;
 
 impl Grant {
@@ -17,9 +18,20 @@ impl Grant {
         }
     }
 
-    /// The request that renews it, with all that must be new each time that it is sent. `None`
-    /// when there is no way, or its endpoint is no URL.
-    pub fn renewal(&self, now: Timestamp, entropy: &Entropy) -> Option<Request> {
+    /// What its tokens are good for by themselves.
+    pub fn token_type(&self) -> TokenType {
+        if self.dpop_key.is_some() { TokenType::Dpop } else { TokenType::Bearer }
+    }
+
+    /// The request that renews it, with all that must be new each time that it is sent. `nonce` is
+    /// what the endpoint has asked for (RFC 9449 section 8). `None` when there is no way, or its
+    /// endpoint is no URL.
+    pub fn renewal(
+        &self,
+        nonce: Option<&str>,
+        now: Timestamp,
+        entropy: &Entropy,
+    ) -> Option<Request> {
         let (endpoint, resource) = (&self.token_endpoint, self.resource.as_deref());
         let mut request = match (&self.refresh, self.way) {
             (Some(refresh), SignInWay::Browser) => {
@@ -33,6 +45,9 @@ impl Grant {
             }
         };
         client_assertion::add(&mut request, &self.registration, now, entropy)?;
+        if let Some(key) = &self.dpop_key {
+            dpop::add(&mut request, key, nonce, now, entropy)?;
+        }
         Some(request)
     }
 }

@@ -158,17 +158,45 @@ pub fn revoke(
     })
 }
 
-/// Reads a token endpoint's answer.
+/// What a token is good for by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenType {
+    /// Whoever has it may use it (RFC 6750).
+    Bearer,
+    /// It is bound to a key (RFC 9449 section 5).
+    Dpop,
+}
+
+/// Reads a token endpoint's answer to a request for a bearer token.
 ///
 /// # Errors
 /// When there are no usable tokens in it.
 pub fn parse(response: &Response, now: Timestamp) -> Result<Tokens, TokenError> {
+    parse_as(TokenType::Bearer, response, now)
+}
+
+/// Reads a token endpoint's answer. A token of another type than was asked for is not used:
+/// a bearer token in place of a bound one would lack what the user insists on (RFC 9449 section 5).
+///
+/// # Errors
+/// When there are no usable tokens in it.
+pub fn parse_as(
+    wanted: TokenType,
+    response: &Response,
+    now: Timestamp,
+) -> Result<Tokens, TokenError> {
     let normal = normalize(response)?;
     let parsed: StandardTokenResponse<IdToken, BasicTokenType> =
         serde_json::from_value(Value::Object(normal))
             .map_err(|_| TokenError::Unusable("it has no access token"))?;
-    if *parsed.token_type() != BasicTokenType::Bearer {
-        return Err(TokenError::Unusable("its token type is not Bearer"));
+    let is_dpop = |name: &str| name.eq_ignore_ascii_case("dpop");
+    match (wanted, parsed.token_type()) {
+        (TokenType::Bearer, BasicTokenType::Bearer) => {}
+        (TokenType::Dpop, BasicTokenType::Extension(name)) if is_dpop(name) => {}
+        (TokenType::Bearer, _) => return Err(TokenError::Unusable("its token type is not Bearer")),
+        (TokenType::Dpop, _) => {
+            return Err(TokenError::Unusable("its token is not bound to a key (DPoP)"));
+        }
     }
     let access = Secret::new(parsed.access_token().secret().clone());
     if access.is_empty() || HeaderValue::from_str(access.expose()).is_err() {

@@ -97,6 +97,9 @@ pub(crate) struct Add {
     /// Read the client's private key (PEM) from stdin, up to its last line
     #[arg(long)]
     pub(crate) client_key_stdin: bool,
+    /// Take only access that is bound to a key, which never leaves Keyfob (DPoP)
+    #[arg(long)]
+    pub(crate) dpop: bool,
     /// A scope to ask for; may be repeated
     #[arg(long, value_name = "S")]
     pub(crate) scope: Vec<String>,
@@ -183,6 +186,9 @@ pub(crate) struct Extensions {
     /// Read the client's private key (PEM) from this environment variable
     #[arg(long, value_name = "VAR")]
     pub(crate) client_key_env: Option<String>,
+    /// Take only access that is bound to a key, which never leaves Keyfob (DPoP)
+    #[arg(long)]
+    pub(crate) dpop: bool,
 }
 
 fn sign_in_way(text: &str) -> Result<SignInWay, String> {

@@ -202,7 +202,7 @@ async fn add(add: Add) -> Result<u8, Problem> {
     } else {
         serve::secret_from(add.client_secret_env.as_deref())?
     };
-    let extensions = Extensions { sign_in: add.sign_in.unwrap_or_default() };
+    let extensions = Extensions { sign_in: add.sign_in.unwrap_or_default(), dpop: add.dpop };
     let headers = add.header.into_iter().map(|name| {
         let value = line(&format!("the value of the header {name}"))?;
         Ok((name, value))

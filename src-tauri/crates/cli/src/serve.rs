@@ -106,7 +106,7 @@ pub(crate) fn options(running: &Running, store: Option<Store>) -> Result<Options
 
 /// What is set of the extensions.
 pub(crate) fn extensions(given: &arguments::Extensions) -> Extensions {
-    Extensions { sign_in: given.sign_in.unwrap_or_default() }
+    Extensions { sign_in: given.sign_in.unwrap_or_default(), dpop: given.dpop }
 }
 
 /// What that needs, out of the environment.

@@ -6,7 +6,7 @@ use keyfob_auth::jwt::SigningKey;
 use serde::{Deserialize, Serialize};
 
 /// The keys in a server's table of the settings file.
-pub const KEYS: [&str; 1] = ["sign_in"];
+pub const KEYS: [&str; 2] = ["sign_in", "dpop"];
 
 /// What the settings file has of it. By default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,14 @@ pub struct Extensions {
     /// `browser`, or `client-credentials`.
     #[serde(skip_serializing_if = "is_browser")]
     pub sign_in: SignInWay,
+    /// Whether tokens must be bound to a key that stays in the vault.
+    #[serde(skip_serializing_if = "is_no")]
+    pub dpop: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_no(flag: &bool) -> bool {
+    !*flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
@@ -39,7 +47,7 @@ impl ExtensionSecrets {
 
 /// What a sign-in is given.
 pub fn plan(set: Extensions, secrets: &ExtensionSecrets) -> flow::Extensions {
-    flow::Extensions { way: set.sign_in, client_key: secrets.client_key.clone() }
+    flow::Extensions { way: set.sign_in, client_key: secrets.client_key.clone(), dpop: set.dpop }
 }
 
 /// Checks what a new server is given, before anything changes.

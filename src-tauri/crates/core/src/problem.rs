@@ -151,6 +151,9 @@ impl Problem {
             SignInError::ClientRefused { issuer, error, .. } => with(Code::SignInRefused)
                 .with("issuer", issuer)
                 .with("cause", format_args!("it does not let Keyfob in ({error})")),
+            SignInError::DpopUnsupported { issuer } => with(Code::SignInRefused)
+                .with("issuer", issuer)
+                .with("cause", "it cannot bind access to a key (DPoP)"),
             SignInError::Denied => with(Code::ConsentDenied),
             SignInError::Refused { issuer, error } => {
                 with(Code::SignInRefused).with("issuer", issuer).with("cause", error)

@@ -8,6 +8,7 @@ use super::pushing::Pushing;
 use super::{Input, Memo, Run, SignInError, SignInWay, Site, Turn, failed};
 use crate::authorize::{AuthorizationRequest, Binding};
 use crate::error_code::ErrorCode;
+use crate::jwt::ALGORITHM;
 use crate::registration::{Refusal, Registration, RegistrationKind};
 use crate::scope::{self, OFFLINE_ACCESS, Wishes};
 use crate::trace::{Step, TraceStep};
@@ -37,6 +38,9 @@ impl Attempt {
         let scopes = scopes(&site, &tried, run);
         let resource = resource(&site, &tried, run);
         let attempt = Self { site, registration, tried, is_reused, scopes, resource };
+        if let Err(error) = attempt.check_dpop(run, input) {
+            return failed(error);
+        }
         if run.plan.extensions.way == SignInWay::ClientCredentials {
             return Granting::enter(attempt, run, input);
         }
@@ -69,6 +73,25 @@ impl Attempt {
             return Pushing::enter(attempt, run, input);
         }
         InBrowser::enter(attempt, run, input)
+    }
+
+    /// A server that lists our algorithm nowhere would only disappoint the person later.
+    fn check_dpop(&self, run: &mut Run, input: &Input<'_>) -> Result<(), SignInError> {
+        if !run.plan.extensions.wants_dpop(&self.site.ground) {
+            return Ok(());
+        }
+        let listed = self.site.server.dpop_signing_alg_values_supported.as_deref();
+        let line = TraceStep::new(input.now, Step::Registration, "bound to a key (DPoP)")
+            .target(self.issuer());
+        if listed.is_some_and(|listed| listed.iter().all(|name| name != ALGORITHM)) {
+            run.trace.push(line.decision("stopped").reason("ES256 is not on its list").warn());
+            return Err(SignInError::DpopUnsupported { issuer: self.issuer().to_owned() });
+        }
+        run.trace.push(match listed {
+            Some(_) => line,
+            None => line.reason("the sign-in service does not say whether it can"),
+        });
+        Ok(())
     }
 
     pub(super) fn request<'a>(&'a self, binding: &'a Binding) -> AuthorizationRequest<'a> {

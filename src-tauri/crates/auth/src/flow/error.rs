@@ -52,6 +52,12 @@ pub enum SignInError {
         /// The issuer.
         issuer: String,
     },
+    /// Tokens bound to a key are wanted and not to be had.
+    #[error("{issuer} cannot bind access to a key (DPoP)")]
+    DpopUnsupported {
+        /// The issuer.
+        issuer: String,
+    },
     /// There is no way left to be known there.
     #[error("{issuer} wants a client of your own")]
     NoRegistrationRoute {

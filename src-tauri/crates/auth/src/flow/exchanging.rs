@@ -1,4 +1,6 @@
-//! Redeeming the code. A code is used once: whatever goes wrong here, it is not sent again.
+//! Redeeming the code. A code is used once: whatever goes wrong here, it is not sent again. Only
+//! where the server has not looked at it yet, because the proof beside it lacks a nonce (RFC 9449
+//! section 8), it is.
 
 use super::attempt::Attempt;
 use super::ladder::DocumentTried;
@@ -6,6 +8,7 @@ use super::token_request::TokenRequest;
 use super::{Input, Memo, Next, Outcome, Run, SignInError, State, Turn, failed, over};
 use crate::authorize::Binding;
 use crate::grant::Grant;
+use crate::jwt::SigningKey;
 use crate::registration::RegistrationKind;
 use crate::secret::Secret;
 use crate::token::{self, TokenError, Tokens};
@@ -22,6 +25,7 @@ impl Exchanging {
         attempt: Attempt,
         code: &Secret,
         binding: &Binding,
+        run: &Run,
         input: &Input<'_>,
     ) -> Turn {
         let bare = token::exchange(
@@ -31,7 +35,7 @@ impl Exchanging {
             &binding.verifier,
             attempt.resource.as_deref(),
         );
-        match TokenRequest::send(bare, &attempt, input) {
+        match TokenRequest::send(bare, &attempt, run, input) {
             Ok((sent, request)) => {
                 (State::Exchanging(Self { attempt, sent }), Next::Fetch(request))
             }
@@ -49,15 +53,19 @@ impl Exchanging {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let asked = self.sent.asked.clone();
+        let Self { attempt, mut sent } = self;
+        let asked = sent.asked.clone();
         let line = |result: String| asked.line(result, input);
         let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
             Err(error) => return failed(error),
         };
-        match token::parse(&response, input.now) {
+        if let Some(request) = sent.again(&response, &attempt, run, input) {
+            return (State::Exchanging(Self { attempt, sent }), Next::Fetch(request));
+        }
+        match token::parse_as(sent.token_type(), &response, input.now) {
             Ok(tokens) => {
-                let grant = grant(&self.attempt, tokens, run);
+                let grant = grant(&attempt, sent.key, tokens, run);
                 let said = match (&grant.refresh, grant.expires_at) {
                     (Some(_), _) => "access granted, to be renewed by Keyfob",
                     (None, None) => "access granted, without an end",
@@ -69,8 +77,8 @@ impl Exchanging {
                     run.memos.push(Memo::DocumentAccepted(grant.registration.issuer.clone()));
                 }
                 run.trace.push(done);
-                if self.attempt.tried.document == DocumentTried::Left {
-                    self.attempt.remember_refusal("its page showed an error", run, input);
+                if attempt.tried.document == DocumentTried::Left {
+                    attempt.remember_refusal("its page showed an error", run, input);
                 }
                 over(Outcome::SignedIn(Box::new(grant)))
             }
@@ -78,18 +86,23 @@ impl Exchanging {
                 run.trace.push(line(format!("HTTP {}: {error}", response.status)).warn());
                 let cause = TokenError::Refused { error: error.clone(), said };
                 let otherwise = |issuer| SignInError::Exchange { issuer, cause };
-                self.attempt.refused(error, otherwise, run, input)
+                attempt.refused(error, otherwise, run, input)
             }
             Err(cause @ (TokenError::NotNow { .. } | TokenError::Unusable(_))) => {
                 run.trace.push(line(cause.to_string()).warn());
-                let issuer = self.attempt.issuer().to_owned();
+                let issuer = attempt.issuer().to_owned();
                 failed(SignInError::Exchange { issuer, cause })
             }
         }
     }
 }
 
-pub(super) fn grant(attempt: &Attempt, tokens: Tokens, run: &Run) -> Grant {
+pub(super) fn grant(
+    attempt: &Attempt,
+    dpop_key: Option<SigningKey>,
+    tokens: Tokens,
+    run: &Run,
+) -> Grant {
     let server = &attempt.site.server;
     Grant {
         registration: attempt.registration.clone(),
@@ -104,6 +117,7 @@ pub(super) fn grant(attempt: &Attempt, tokens: Tokens, run: &Run) -> Grant {
         refresh: tokens.refresh,
         issued_at: tokens.issued_at,
         expires_at: tokens.expires_at,
+        dpop_key,
         way: run.plan.extensions.way,
     }
 }

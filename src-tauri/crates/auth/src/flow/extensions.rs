@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Ground;
 use crate::metadata::AuthorizationServer;
 use crate::registration::{AuthMethod, Registration};
 use crate::secret::Secret;
@@ -35,6 +36,8 @@ pub struct Extensions {
     pub way: SignInWay,
     /// The private key of the user's own client as PEM, for `private_key_jwt`.
     pub client_key: Option<Secret>,
+    /// Whether tokens must be bound to a key, whatever the server says (RFC 9449).
+    pub dpop: bool,
 }
 
 impl Extensions {
@@ -48,5 +51,10 @@ impl Extensions {
             own.auth_method = method;
             own.secret = Some(key.clone());
         }
+    }
+
+    /// Whether tokens are bound to a key: the user, or the server, takes no others.
+    pub(super) fn wants_dpop(&self, ground: &Ground) -> bool {
+        self.dpop || ground.resource.as_ref().is_some_and(|r| r.dpop_bound_access_tokens_required)
     }
 }

@@ -27,7 +27,7 @@ impl Granting {
             &attempt.scopes,
             attempt.resource.as_deref(),
         );
-        match TokenRequest::send(bare, &attempt, input) {
+        match TokenRequest::send(bare, &attempt, run, input) {
             Ok((sent, request)) => (State::Granting(Self { attempt, sent }), Next::Fetch(request)),
             Err(error) => failed(error),
         }
@@ -43,16 +43,20 @@ impl Granting {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let Self { attempt, sent } = self;
-        let line = |result: String| sent.asked.line(result, input);
-        let response = match sent.asked.answered(answer, run, input) {
+        let Self { attempt, mut sent } = self;
+        let asked = sent.asked.clone();
+        let line = |result: String| asked.line(result, input);
+        let response = match asked.answered(answer, run, input) {
             Ok(response) => response,
             Err(error) => return failed(error),
         };
-        match token::parse(&response, input.now) {
+        if let Some(request) = sent.again(&response, &attempt, run, input) {
+            return (State::Granting(Self { attempt, sent }), Next::Fetch(request));
+        }
+        match token::parse_as(sent.token_type(), &response, input.now) {
             Ok(tokens) => {
                 run.trace.push(line("access granted, to be renewed by Keyfob".to_owned()));
-                over(Outcome::SignedIn(Box::new(grant(&attempt, tokens, run))))
+                over(Outcome::SignedIn(Box::new(grant(&attempt, sent.key, tokens, run))))
             }
             Err(TokenError::Refused { error, said }) => {
                 run.trace.push(line(format!("HTTP {}: {error}", response.status)).warn());

@@ -95,7 +95,7 @@ impl InBrowser {
         match response.outcome {
             Ok(code) => {
                 run.trace.push(line("approved".to_owned()));
-                Exchanging::enter(self.attempt, &code, &self.binding, input)
+                Exchanging::enter(self.attempt, &code, &self.binding, run, input)
             }
             Err(error) => {
                 run.trace.push(line(error.to_string()).warn());

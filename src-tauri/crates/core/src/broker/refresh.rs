@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keyfob_auth::dpop;
 use keyfob_auth::error_code::ErrorCode;
 use keyfob_auth::grant::Grant;
 use keyfob_auth::registration::RegistrationKind;
@@ -57,31 +58,37 @@ pub(super) async fn refresh(
         let line = line("there is no refresh token".to_owned()).decision("sign in again").warn();
         return End::Dead { is_client_gone: false, line };
     }
-    let entropy = match clock::entropy() {
-        Ok(entropy) => entropy,
-        Err(error) => {
-            return End::NotNow { retry_after: None, line: line(error.to_string()).warn() };
-        }
-    };
-    let request = grant.renewal(clock::now(), &entropy);
-    let Some(request) = request else {
-        let line = line("its token endpoint cannot be used".to_owned()).warn();
-        return End::Dead { is_client_gone: false, line };
-    };
     // The endpoint passed the address rule when the grant was made; where its name leads today is
     // taken as it is.
     let reach = match url::Url::parse(&grant.token_endpoint) {
         Ok(endpoint) => Reach::of_url(&server_url).await.max(Reach::of_url(&endpoint).await),
         Err(_) => Reach::of_url(&server_url).await,
     };
-    let response = match fetch.send(request, reach).await {
-        Ok(response) => response,
-        Err(cause) => {
-            let line = line(cause.to_string()).target(&target).decision("later again").warn();
-            return End::NotNow { retry_after: None, line };
+    let later = |cause: String| {
+        let line = line(cause).target(&target).decision("later again").warn();
+        End::NotNow { retry_after: None, line }
+    };
+    let mut nonce = None;
+    let response = loop {
+        let entropy = match clock::entropy() {
+            Ok(entropy) => entropy,
+            Err(error) => return later(error.to_string()),
+        };
+        let Some(request) = grant.renewal(nonce.as_deref(), clock::now(), &entropy) else {
+            let line = line("its token endpoint cannot be used".to_owned()).warn();
+            return End::Dead { is_client_gone: false, line };
+        };
+        let response = match fetch.send(request, reach).await {
+            Ok(response) => response,
+            Err(cause) => return later(cause.to_string()),
+        };
+        // RFC 9449 section 8: once more with the nonce, once.
+        match dpop::wanted_nonce(&response) {
+            Some(wanted) if nonce.is_none() && grant.dpop_key.is_some() => nonce = Some(wanted),
+            Some(_) | None => break response,
         }
     };
-    match token::parse(&response, clock::now()) {
+    match token::parse_as(grant.token_type(), &response, clock::now()) {
         Ok(tokens) => {
             let mut renewed = grant;
             renewed.renew(tokens);

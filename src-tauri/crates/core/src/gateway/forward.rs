@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
 use keyfob_auth::challenge::{self, Challenge};
+use keyfob_auth::dpop;
 use keyfob_auth::wire::NoAnswer;
 use tokio::sync::oneshot;
 use url::Url;
@@ -62,6 +63,7 @@ pub async fn forward(
     let mut next = Some(body);
     let mut lease = seat.lease();
     let mut was_renewed = false;
+    let mut had_new_nonce = false;
     for _ in 0..MOST_TRIES {
         lease = match asking.usable(lease).await {
             Ok(lease) => lease,
@@ -70,12 +72,20 @@ pub async fn forward(
         let Some(body) = next.take() else { return trouble(&asking.again_later(), &known) };
         next = body.again();
         let mut headers = passed.clone();
-        let generation = match &lease {
+        let mut nonce = None;
+        let (generation, is_bound) = match &lease {
             Lease::Bearer(bearer) => {
                 headers.insert(AUTHORIZATION, bearer.value.clone());
-                Some(bearer.generation)
+                if let Some(bound) = &bearer.bound {
+                    nonce = seat.nonce();
+                    match bound.prove(&method, &url, nonce.as_deref()) {
+                        Ok(proof) => headers.insert(dpop::HEADER, proof),
+                        Err(problem) => return trouble(&problem, &known),
+                    };
+                }
+                (Some(bearer.generation), bearer.bound.is_some())
             }
-            Lease::Bare | Lease::Trouble(_) => None,
+            Lease::Bare | Lease::Trouble(_) => (None, false),
         };
         let sent = relay.send(method.clone(), url.clone(), headers, body).await;
         let response = match sent {
@@ -84,7 +94,15 @@ pub async fn forward(
         };
         let status = response.status().as_u16();
         let challenge = || read_challenge(&response);
+        let has_new_nonce = is_bound && seat.keep_nonce(response.headers(), nonce.as_deref());
         let answered = match status {
+            // What was refused may be the proof and not the token (RFC 9449 section 9). Once: it
+            // could go on like this for ever.
+            401 if has_new_nonce && !had_new_nonce => {
+                had_new_nonce = true;
+                drain(response).await;
+                continue;
+            }
             401 => {
                 let challenge = challenge();
                 drain(response).await;

@@ -29,6 +29,7 @@ fn stays_here(name: &HeaderName) -> bool {
                 | "referer"
                 | "forwarded"
                 | "content-length"
+                | "dpop"
         )
         || name.starts_with("sec-")
         || name.starts_with("x-forwarded-")
@@ -43,7 +44,11 @@ fn stays_there(name: &HeaderName) -> bool {
         || name == OWN_MARK
         || matches!(
             name,
-            "set-cookie" | "www-authenticate" | "strict-transport-security" | "alt-svc"
+            "set-cookie"
+                | "www-authenticate"
+                | "dpop-nonce"
+                | "strict-transport-security"
+                | "alt-svc"
         )
         || name.starts_with("access-control-")
         || name.starts_with("proxy-")
@@ -116,6 +121,7 @@ mod tests {
             ("connection", "close, x-hop"),
             ("x-hop", "1"),
             ("te", "trailers"),
+            ("dpop", "x"),
             ("mcp-session-id", "s"),
             ("mcp-param-region", "=?base64?eA==?="),
             ("accept", "*/*"),
@@ -140,6 +146,7 @@ mod tests {
         let came = headers(&[
             ("set-cookie", "a=b"),
             ("www-authenticate", "Bearer"),
+            ("dpop-nonce", "n"),
             ("mcp-session-id", "s"),
             ("access-control-allow-origin", "*"),
             ("content-encoding", "br"),

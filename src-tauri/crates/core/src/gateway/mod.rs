@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod answer;
+pub mod bound;
 pub mod callbacks;
 pub mod forward;
 mod headers;

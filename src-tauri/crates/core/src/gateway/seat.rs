@@ -7,10 +7,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderValue};
 use keyfob_auth::challenge::Challenge;
+use keyfob_auth::dpop;
 use keyfob_auth::grant::Grant;
 use keyfob_auth::{ServerUrl, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::bound::Bound;
 use crate::client_key;
 use crate::problem::Problem;
 use crate::remembered::KeyDigest;
@@ -47,16 +49,20 @@ pub struct Bearer {
     pub generation: u64,
     /// When it should be renewed before use, where it can be.
     pub renew_at: Option<Timestamp>,
+    /// The key that it is bound to, where it is.
+    pub bound: Option<Arc<Bound>>,
 }
 
 impl Bearer {
     /// The lease for a grant. `None` when its token cannot stand in a header, which parsing has
     /// ruled out.
     pub fn of(grant: &Grant, generation: u64) -> Option<Self> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", grant.access.expose())).ok()?;
+        let scheme = if grant.dpop_key.is_some() { dpop::SCHEME } else { "Bearer" };
+        let mut value =
+            HeaderValue::from_str(&format!("{scheme} {}", grant.access.expose())).ok()?;
         value.set_sensitive(true);
         let renew_at = grant.renew_at().filter(|_| grant.can_renew());
-        Some(Self { value, generation, renew_at })
+        Some(Self { value, generation, renew_at, bound: Bound::of(grant) })
     }
 }
 
@@ -71,6 +77,7 @@ pub struct Seat {
     pub upstream: ServerUrl,
     /// The user's own headers.
     pub headers: RwLock<HeaderMap>,
+    nonce: RwLock<Option<String>>,
     lease: watch::Sender<Lease>,
     has_answered: AtomicBool,
 }
@@ -80,7 +87,15 @@ impl Seat {
     pub fn new(id: String, name: String, upstream: ServerUrl) -> Self {
         let lease = watch::Sender::new(Lease::Bare);
         let has_answered = AtomicBool::new(false);
-        Self { id, name, upstream, headers: RwLock::default(), lease, has_answered }
+        Self {
+            id,
+            name,
+            upstream,
+            headers: RwLock::default(),
+            nonce: RwLock::default(),
+            lease,
+            has_answered,
+        }
     }
 
     /// What a request may carry now.
@@ -97,6 +112,21 @@ impl Seat {
     pub fn set_lease(&self, lease: Lease) {
         self.has_answered.store(false, Ordering::Relaxed);
         self.lease.send_replace(lease);
+    }
+
+    /// The nonce that the server handed out last, for proofs of possession.
+    pub fn nonce(&self) -> Option<String> {
+        self.nonce.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the nonce of an answer. Whether it is another one than `sent`, so that the request
+    /// may be sent once more with it.
+    pub fn keep_nonce(&self, answer: &HeaderMap, sent: Option<&str>) -> bool {
+        let Some(nonce) = dpop::nonce(answer).filter(|nonce| Some(nonce.as_str()) != sent) else {
+            return false;
+        };
+        *self.nonce.write().unwrap_or_else(PoisonError::into_inner) = Some(nonce);
+        true
     }
 
     /// Whether this is the first answer since the lease was set, which is news to the broker.

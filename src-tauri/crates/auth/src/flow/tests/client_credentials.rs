@@ -17,8 +17,11 @@ use crate::wire::Request;
 
 fn robot(secret: Option<&str>, key: Option<&str>) -> Plan {
     let own = OwnClient { client_id: "robot".into(), secret: secret.map(Secret::new) };
-    let extensions =
-        Extensions { way: SignInWay::ClientCredentials, client_key: key.map(Secret::new) };
+    let extensions = Extensions {
+        way: SignInWay::ClientCredentials,
+        client_key: key.map(Secret::new),
+        ..Extensions::default()
+    };
     Plan { own_client: Some(own), extensions, ..plan() }
 }
 
@@ -131,7 +134,7 @@ fn it_is_renewed_by_the_same_request_with_an_assertion_of_its_own() {
     let walk = Walk::start(wants, World::usual().with(TOKEN, reply(200, token)));
     let grant = Grant::decode(&walk.grant().encode()).expect("a grant");
     assert_eq!(&grant, walk.grant());
-    let renewal = grant.renewal(NOW, &Entropy([9; 64])).expect("a request");
+    let renewal = grant.renewal(None, NOW, &Entropy([9; 64])).expect("a request");
     let (mut first, mut again) = (form(walk.sent_to(TOKEN)[0]), form(&renewal));
     assert_ne!(first.remove("client_assertion"), again.remove("client_assertion"));
     assert_eq!(first, again, "the refresh token has no part in it");

@@ -3,6 +3,7 @@
 
 mod callback;
 mod client_credentials;
+mod dpop;
 mod endings;
 mod issuers;
 mod ladder;

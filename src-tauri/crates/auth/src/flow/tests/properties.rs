@@ -148,6 +148,7 @@ fn the_random_worlds_reach_every_ending() {
                 SignInError::UnsafeLink { .. } => "unsafe link",
                 SignInError::Browser { .. } => "browser",
                 SignInError::TimedOut => "timed out",
+                SignInError::DpopUnsupported { .. } => "no dpop",
                 SignInError::Cancelled => "cancelled",
             },
         };
