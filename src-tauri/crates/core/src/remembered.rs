@@ -64,6 +64,8 @@ pub struct ServerFacts {
     pub known_as: Option<RegistrationView>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
+    /// The user's own client that has signed in there, and the issuer that it belongs to.
+    pub own_client_at: Option<(String, String)>,
     /// Issuers that want no resource indicator for it.
     pub without_resource_at: Vec<String>,
     /// The steps of its last sign-in and what came after.

@@ -41,8 +41,8 @@ impl Attempt {
             return Pushing::enter(attempt, run, input);
         }
         // A step-up has a grant to show that the client is accepted.
-        let is_untried =
-            !run.plan.accepted_by.contains(&server.issuer) && run.plan.had_scopes.is_empty();
+        let is_untried = !run.plan.accepted_by.contains(&server.issuer)
+            && had_scopes(&attempt.site, run).is_empty();
         let is_suspicion = matches!(attempt.tried.document, DocumentTried::Suspected { .. });
         match attempt.registration.kind {
             RegistrationKind::Cimd if is_untried => Preflighting::enter(attempt, input),
@@ -164,7 +164,7 @@ pub(super) fn scopes(site: &Site, tried: &Tried, run: &Run) -> Vec<String> {
         configured: &run.plan.scopes,
         challenged: site.ground.challenge.as_ref().and_then(|c| c.scope.as_deref()),
         supported: site.ground.resource.as_ref().and_then(|r| r.scopes_supported.as_deref()),
-        had: &run.plan.had_scopes,
+        had: had_scopes(site, run),
         offline_access: site.server.lists_scope(OFFLINE_ACCESS) && !tried.without_offline_access,
     });
     // Whoever named it, it was refused; only the user insists.
@@ -172,6 +172,14 @@ pub(super) fn scopes(site: &Site, tried: &Tried, run: &Run) -> Vec<String> {
         scopes.retain(|scope| scope != OFFLINE_ACCESS);
     }
     scopes
+}
+
+/// The scopes had from this issuer. Another one learns nothing of them.
+fn had_scopes<'a>(site: &Site, run: &'a Run) -> &'a [String] {
+    match &run.plan.had_at {
+        Some(issuer) if *issuer == site.server.issuer => &run.plan.had_scopes,
+        Some(_) | None => &[],
+    }
 }
 
 /// The resource indicator: the metadata's own string, else the server's canonical URL.

@@ -63,7 +63,19 @@ pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) 
             return failed(SignInError::PkceUnsupported { issuer: server.issuer.clone() });
         }
     }
-    let rung = choose(&site, &tried, run, input);
+    let rung = match choose(&site, &tried, run, input) {
+        Ok(rung) => rung,
+        Err(error) => {
+            run.trace.push(
+                TraceStep::new(input.now, Step::Registration, "another sign-in service")
+                    .target(&site.server.issuer)
+                    .decision("stopped")
+                    .reason("your own client belongs to another one")
+                    .warn(),
+            );
+            return failed(error);
+        }
+    };
     if run.only_surveys {
         return Survey::found(&site, &tried, &rung, run, input);
     }
@@ -86,7 +98,7 @@ pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) 
     }
 }
 
-fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Rung {
+fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Result<Rung, SignInError> {
     let server = &site.server;
     let registration = |kind, client_id: &str, reason| Registration {
         kind,
@@ -101,6 +113,10 @@ fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Rung {
         management: None,
     };
     if let Some(own) = &run.plan.own_client {
+        if let Some(had) = own.issuer.as_ref().filter(|had| **had != server.issuer) {
+            let (had, named) = (had.clone(), server.issuer.clone());
+            return Err(SignInError::OtherService { had, named });
+        }
         let reason = Reason::new(ReasonCode::OwnClient);
         let mut own_registration =
             registration(RegistrationKind::PreRegistered, &own.client_id, reason);
@@ -108,15 +124,15 @@ fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Rung {
             own_registration.auth_method = AuthMethod::with_secret(server);
             own_registration.secret = Some(secret);
         }
-        return Rung::Own(own_registration);
+        return Ok(Rung::Own(own_registration));
     }
-    match document(site, tried, run, input) {
+    Ok(match document(site, tried, run, input) {
         Ok(url) => {
             let reason = Reason::new(ReasonCode::OfferedAndAccepted);
             Rung::Document(registration(RegistrationKind::Cimd, url.as_str(), reason))
         }
         Err(reason) => Rung::Dynamic(reason),
-    }
+    })
 }
 
 /// Whether our document is used, or the reason why not.

@@ -25,6 +25,8 @@ pub struct Plan {
     pub scopes: Vec<String>,
     /// The scopes had so far, when more are wanted.
     pub had_scopes: Vec<String>,
+    /// The issuer that those were had from: it alone may be told of them.
+    pub had_at: Option<String>,
     /// The URL of our client document, where this build or the settings know one.
     pub document: Option<ClientDocumentUrl>,
     /// The redirect URI of our listener.
@@ -52,4 +54,7 @@ pub struct OwnClient {
     pub client_id: String,
     /// The client secret, if any.
     pub secret: Option<Secret>,
+    /// The issuer it was registered at, where that is known. It is shown to no other (MCP
+    /// 2026-07-28 authorization, "Authorization Server Binding").
+    pub issuer: Option<String>,
 }

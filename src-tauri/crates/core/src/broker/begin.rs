@@ -75,13 +75,14 @@ impl Controller {
             server: ServerUrl::parse(&slot.config.url).ok()?,
             challenge: slot.challenge.clone(),
             headers: own_headers,
-            issuer: slot.config.issuer.clone().or_else(|| self.defaults.issuer.clone()),
+            issuer: self.issuer(slot),
             own_client: self.own_client(slot),
             scopes: match slot.config.scopes.as_slice() {
                 [] => self.defaults.scopes.clone(),
                 scopes => scopes.to_vec(),
             },
             had_scopes: if is_step_up { slot.had_scopes() } else { Vec::new() },
+            had_at: slot.grant.as_ref().map(|grant| grant.registration.issuer.clone()),
             document: self.document.clone(),
             redirect_uri: redirect_uri(self.gateway.port),
             refusals: self.remembered.facts.refusals.clone(),
@@ -102,12 +103,22 @@ impl Controller {
         })
     }
 
+    /// The issuer that the user has named.
+    fn issuer(&self, slot: &Slot) -> Option<String> {
+        slot.config.issuer.clone().or_else(|| self.defaults.issuer.clone())
+    }
+
     fn own_client(&self, slot: &Slot) -> Option<OwnClient> {
         let (client_id, secret) = match &slot.config.client_id {
             Some(client_id) => (client_id, &slot.own_secret),
             None => (self.defaults.client_id.as_ref()?, &self.defaults.client_secret),
         };
-        Some(OwnClient { client_id: client_id.clone(), secret: secret.clone() })
+        let facts = self.remembered.facts.servers.get(&slot.config.id);
+        let belongs_to = facts.and_then(|facts| facts.own_client_at.as_ref());
+        let remembered = belongs_to.filter(|(id, _)| id == client_id).map(|(_, issuer)| issuer);
+        // What the user wrote counts for more than what was learnt.
+        let issuer = self.issuer(slot).or_else(|| remembered.cloned());
+        Some(OwnClient { client_id: client_id.clone(), secret: secret.clone(), issuer })
     }
 
     /// Begins a sign-in, unless one is under way.

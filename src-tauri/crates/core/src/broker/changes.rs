@@ -50,6 +50,9 @@ impl Controller {
         if secret.is_none() {
             self.forget_entry(EntryKind::ClientSecret, &id);
         }
+        // Who enters a client anew means it for the service that is there now.
+        self.remembered.server(&id).own_client_at = None;
+        self.remembered.save();
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         slot.config.client_id = client_id;
         slot.own_secret = secret;
@@ -72,6 +75,7 @@ impl Controller {
         let facts = self.remembered.server(&id);
         let known = facts.known_as.take();
         let dynamic = facts.registration.take();
+        facts.own_client_at = None;
         let known = slot
             .grant
             .as_ref()

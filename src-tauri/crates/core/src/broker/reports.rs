@@ -203,6 +203,9 @@ impl Controller {
                     registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
                 let known_as = RegistrationView::from(&grant.registration);
                 let is_dynamic = grant.registration.kind == RegistrationKind::Dcr;
+                let own = (grant.registration.kind == RegistrationKind::PreRegistered).then(|| {
+                    (grant.registration.client_id.clone(), grant.registration.issuer.clone())
+                });
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());
                 slot.failures = 0;
@@ -212,6 +215,7 @@ impl Controller {
                 facts.has_worked = true;
                 facts.known_as = Some(known_as);
                 facts.registration = is_dynamic.then_some(registration);
+                facts.own_client_at = own.or(facts.own_client_at.take());
                 facts.last = Some(LastSaid::SignIn);
                 (Event::SignedIn, None)
             }

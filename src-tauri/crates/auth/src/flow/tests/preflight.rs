@@ -49,7 +49,7 @@ fn an_issuer_that_has_accepted_our_document_before_is_not() {
 
 #[test]
 fn neither_the_users_own_client_nor_dcr_is_tried_out() {
-    let own = Some(OwnClient { client_id: "own".into(), secret: None });
+    let own = Some(OwnClient { client_id: "own".into(), secret: None, issuer: None });
     let of_week = Refusal {
         issuer: ISSUER.into(),
         document: DOCUMENT.into(),

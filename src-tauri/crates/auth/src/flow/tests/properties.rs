@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::random_world::{EVIL, MARKER};
 use super::ride::{MOST_TURNS, Ride};
-use super::world::{form, plain};
+use super::world::{ISSUER, form, plain};
 use crate::flow::{Memo, Outcome, SignInError};
 use crate::server_url::is_usable_endpoint;
+use crate::wire::Request;
 
 /// Every other choice is the good one, or hardly any ride would come as far as a token.
 fn tape() -> impl Strategy<Value = Vec<u8>> {
@@ -107,6 +110,15 @@ proptest! {
     }
 
     #[test]
+    fn the_secret_of_the_users_own_client_goes_to_its_issuer_alone(tape in tape()) {
+        let ride = Ride::through(tape);
+        for sent in ride.sent.iter().filter(|sent| tells_own_secret(&sent.request)) {
+            let url = &sent.request.url;
+            prop_assert!(url.starts_with(&format!("{ISSUER}/")), "{url}");
+        }
+    }
+
+    #[test]
     fn documents_that_lie_lead_nowhere_and_every_request_is_protected(tape in tape()) {
         let ride = Ride::through(tape);
         for sent in &ride.sent {
@@ -115,6 +127,15 @@ proptest! {
             prop_assert!(is_usable_endpoint(url), "{url}");
         }
     }
+}
+
+/// In the body, or in the header of HTTP Basic.
+fn tells_own_secret(request: &Request) -> bool {
+    let basic = request.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let basic = basic.and_then(|value| STANDARD.decode(value.strip_prefix("Basic ")?).ok());
+    [request.body.clone(), basic.unwrap_or_default()]
+        .iter()
+        .any(|text| String::from_utf8_lossy(text).contains("own-secret"))
 }
 
 /// The properties say nothing if the worlds are dull, so the rides are counted by their endings.
@@ -136,6 +157,7 @@ fn the_random_worlds_reach_every_ending() {
                 SignInError::NoAuthorizationServer => "no authorization server",
                 SignInError::Metadata { .. } => "metadata",
                 SignInError::PkceUnsupported { .. } => "pkce",
+                SignInError::OtherService { .. } => "other service",
                 SignInError::NoRegistrationRoute { .. } => "no route",
                 SignInError::Registration { .. } => "registration",
                 SignInError::AuthorizationRefused { .. } => "authorization refused",
@@ -165,7 +187,7 @@ fn the_random_worlds_reach_every_ending() {
         }
     }
     // Links are checked when the documents are read, so no world gives an unsafe one.
-    assert_eq!((endings.len(), endings.get("unsafe link")), (27, None), "{endings:#?}");
+    assert_eq!((endings.len(), endings.get("unsafe link")), (28, None), "{endings:#?}");
     for signed_in in ["cimd", "dcr", "pre-registered"] {
         assert!(endings[signed_in] > 30, "too few sign-ins to say anything: {endings:#?}");
     }

@@ -99,6 +99,8 @@ impl RandomWorld {
         let own = |secret: Option<&str>| OwnClient {
             client_id: "own".into(),
             secret: secret.map(Secret::new),
+            // The one with a secret has signed in before.
+            issuer: secret.map(|_| ISSUER.into()),
         };
         let held = Registration {
             issuer: TENANT.into(),
@@ -124,6 +126,7 @@ impl RandomWorld {
             own_client: tape.choose(&[None, None, None, None, Some(own(None)), Some(secret)]),
             scopes: tape.choose(&[list(""), list("mine"), list("mine offline_access")]),
             had_scopes: tape.choose(&[list(""), list("had offline_access")]),
+            had_at: tape.choose(&[Some(ISSUER.into()), Some(TENANT.into())]),
             document: tape.choose(&[document.clone(), document, None]),
             refusals: tape.choose(&[vec![], vec![], vec![refusal]]),
             accepted_by: tape.choose(&[vec![], vec![ISSUER.into(), TENANT.into()]]),

@@ -192,7 +192,12 @@ fn a_step_up_asks_for_the_union_of_had_and_wanted() {
         error: Some("insufficient_scope".into()),
         ..Challenge::default()
     };
-    let step_up = Plan { challenge: Some(challenge), had_scopes: list("basic read"), ..known() };
+    let step_up = Plan {
+        challenge: Some(challenge),
+        had_scopes: list("basic read"),
+        had_at: Some(ISSUER.into()),
+        ..known()
+    };
     let mut walk = Walk::start(step_up.clone(), World::usual());
     assert_eq!(scope(&walk).as_deref(), Some("basic read write"));
     walk.approve();

@@ -138,7 +138,7 @@ fn a_refused_document_without_dcr_asks_for_a_client_and_says_what_was_said() {
 
 #[test]
 fn the_users_own_client_is_never_replaced() {
-    let own = Some(OwnClient { client_id: "own".into(), secret: None });
+    let own = Some(OwnClient { client_id: "own".into(), secret: None, issuer: None });
     for place in AFTER_THE_VISIT {
         let own = Plan { own_client: own.clone(), registrations: vec![earlier()], ..known() };
         let walk = refused_once(own, "invalid_client", place);
@@ -264,7 +264,7 @@ fn another_way_leads_from_the_document_to_dcr_and_is_remembered_once_it_worked()
 
 #[test]
 fn another_way_below_dcr_and_below_the_users_own_client_is_a_client_of_ones_own() {
-    let own = Some(OwnClient { client_id: "own".into(), secret: None });
+    let own = Some(OwnClient { client_id: "own".into(), secret: None, issuer: None });
     for plan in [with_dcr(), Plan { own_client: own, ..known() }] {
         let mut walk = Walk::start(plan, World::usual());
         assert!(walk.tell(Event::TryAnotherWay));

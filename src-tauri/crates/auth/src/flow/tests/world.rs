@@ -165,6 +165,7 @@ pub(super) fn plan() -> Plan {
         own_client: None,
         scopes: Vec::new(),
         had_scopes: Vec::new(),
+        had_at: None,
         document: Some(ClientDocumentUrl::parse(DOCUMENT).expect("a client id")),
         redirect_uri: REDIRECT.into(),
         refusals: Vec::new(),
@@ -314,6 +315,15 @@ impl Walk {
 
     pub(super) fn sent_to(&self, url: &str) -> Vec<&Request> {
         self.asked.iter().filter(|request| plain(&request.url) == url).collect()
+    }
+
+    /// Everything that was sent and opened so far, as one text.
+    pub(super) fn sent(&self) -> String {
+        let asked = self.asked.iter().map(|request| {
+            let body = String::from_utf8_lossy(&request.body);
+            format!("{} {:?} {body}\n", request.url, request.headers)
+        });
+        asked.chain(self.visits.iter().map(|visit| visit.url.expose().to_owned())).collect()
     }
 
     pub(super) fn count(&self, url: &str) -> usize {
