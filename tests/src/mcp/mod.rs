@@ -199,6 +199,10 @@ impl Desk {
         // A token that is not good is refused wherever it is shown.
         let shown = self.authority.is_some() && seen != BearerSeen::Absent;
         let good = seen == BearerSeen::Issued && !switches.refuses_all;
+        let is_modern = modern::is_modern(&call, message.as_ref(), switches.era);
+        if switches.revision_first && switches.era == Era::Modern && !is_modern {
+            return legacy::answer(self, &switches, &call, message, who.as_ref());
+        }
         if (guarded || shown) && !good {
             return challenge::unauthorized(self, &switches, seen);
         }
@@ -211,7 +215,7 @@ impl Desk {
                 return challenge::insufficient(self, &switches, scope);
             }
         }
-        if modern::is_modern(&call, message.as_ref(), switches.era) {
+        if is_modern {
             modern::answer(self, &switches, &call, message, who.as_ref())
         } else {
             legacy::answer(self, &switches, &call, message, who.as_ref())

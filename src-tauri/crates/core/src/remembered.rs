@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keyfob_auth::Timestamp;
+use keyfob_auth::challenge::Challenge;
 use keyfob_auth::registration::Refusal;
 use keyfob_auth::trace::TraceStep;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,8 @@ pub struct ServerFacts {
     pub has_worked: bool,
     /// What it said when it was last asked without a token.
     pub last: Option<LastSaid>,
+    /// What a client's request met there, for a server that answers the first one freely.
+    pub refused_later: Option<KeptChallenge>,
     /// The dynamic registration in the vault that its sign-ins use.
     pub registration: Option<String>,
     /// How we were known there at the last sign-in, to be shown when its grant is gone.
@@ -70,6 +73,32 @@ pub struct ServerFacts {
     pub without_resource_at: Vec<String>,
     /// The steps of its last sign-in and what came after.
     pub trace: Vec<TraceStep>,
+}
+
+/// A challenge, as far as a later sign-in needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeptChallenge {
+    /// Where the metadata is.
+    pub resource_metadata: Option<String>,
+    /// What was wanted.
+    pub scope: Option<String>,
+    /// The realm.
+    pub realm: Option<String>,
+}
+
+impl From<&Challenge> for KeptChallenge {
+    fn from(from: &Challenge) -> Self {
+        let Challenge { resource_metadata, scope, realm, error: _ } = from.clone();
+        Self { resource_metadata, scope, realm }
+    }
+}
+
+impl From<KeptChallenge> for Challenge {
+    fn from(kept: KeptChallenge) -> Self {
+        let KeptChallenge { resource_metadata, scope, realm } = kept;
+        Self { resource_metadata, scope, realm, error: None }
+    }
 }
 
 impl ServerFacts {

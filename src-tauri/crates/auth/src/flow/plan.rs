@@ -15,6 +15,9 @@ pub struct Plan {
     pub server: ServerUrl,
     /// The challenge that a client's own request met; without one the server is probed.
     pub challenge: Option<Challenge>,
+    /// What a later request met before, at a server that answers the first one freely: MCP lets
+    /// it challenge `tools/call` alone.
+    pub refused_later: Option<Challenge>,
     /// The user's own headers for the server, sent with the probe.
     pub headers: HeaderMap,
     /// The issuer that the user wrote for this server.

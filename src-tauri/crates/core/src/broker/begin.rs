@@ -74,6 +74,7 @@ impl Controller {
         Some(Plan {
             server: ServerUrl::parse(&slot.config.url).ok()?,
             challenge: slot.challenge.clone(),
+            refused_later: facts.and_then(|f| f.refused_later.clone()).map(Into::into),
             headers: own_headers,
             issuer: self.issuer(slot),
             own_client: self.own_client(slot),
@@ -235,10 +236,14 @@ async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
     let Ok(entropy) = clock::entropy() else { return Probe::Unreachable };
     let reach = Reach::of_url(plan.server.url()).await;
     let (url, redirect_uri) = (plan.server.as_str().to_owned(), plan.redirect_uri.clone());
-    let (mut flow, next) = SignIn::start(plan, clock::now(), &entropy);
-    let Next::Fetch(request) = next else { return Probe::Unreachable };
-    let answer = fetch.send(request, reach).await;
-    match flow.step(flow::Event::Answer(answer), clock::now(), &entropy) {
+    let (mut flow, mut next) = SignIn::start(plan, clock::now(), &entropy);
+    while flow.is_probing()
+        && let Next::Fetch(request) = next
+    {
+        let answer = fetch.send(request, reach).await;
+        next = flow.step(flow::Event::Answer(answer), clock::now(), &entropy);
+    }
+    match next {
         Next::Over(flow::Outcome::Open) => Probe::Open,
         Next::Over(flow::Outcome::Failed(error)) => match error {
             SignInError::Unreachable { .. } | SignInError::OutOfOrder { .. } => Probe::Unreachable,

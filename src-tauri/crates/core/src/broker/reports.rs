@@ -175,6 +175,9 @@ impl Controller {
                         facts.accepted.push(accepted);
                     }
                 }
+                Memo::DocumentDoubted(issuer) => {
+                    self.remembered.facts.accepted.retain(|(accepted, _)| *accepted != issuer);
+                }
                 Memo::ResourceRefused(issuer) => {
                     let facts = self.remembered.server(id);
                     if !facts.without_resource_at.contains(&issuer) {
@@ -195,7 +198,9 @@ impl Controller {
         let failed = |problem: Problem| (Event::SignInFailed, Some(problem));
         let (event, problem) = match end {
             sign_in::End::Open => {
-                self.remembered.server(id).last = Some(LastSaid::Open);
+                let facts = self.remembered.server(id);
+                facts.last = Some(LastSaid::Open);
+                facts.refused_later = None;
                 (Event::Answered, None)
             }
             sign_in::End::SignedIn(grant) => {

@@ -62,6 +62,7 @@ proptest! {
                 Memo::RegistrationGone { .. } => alive = None,
                 Memo::DocumentRefused(_)
                 | Memo::DocumentAccepted(_)
+                | Memo::DocumentDoubted(_)
                 | Memo::ResourceRefused(_) => {}
             }
         }
@@ -181,13 +182,14 @@ fn the_random_worlds_reach_every_ending() {
                     Memo::RegistrationGone { .. } => "memo gone",
                     Memo::DocumentRefused(_) => "memo refused",
                     Memo::DocumentAccepted(_) => "memo accepted",
+                    Memo::DocumentDoubted(_) => "memo doubted",
                     Memo::ResourceRefused(_) => "memo resource",
                 })
                 .or_default() += 1;
         }
     }
     // Links are checked when the documents are read, so no world gives an unsafe one.
-    assert_eq!((endings.len(), endings.get("unsafe link")), (28, None), "{endings:#?}");
+    assert_eq!((endings.len(), endings.get("unsafe link")), (29, None), "{endings:#?}");
     for signed_in in ["cimd", "dcr", "pre-registered"] {
         assert!(endings[signed_in] > 30, "too few sign-ins to say anything: {endings:#?}");
     }

@@ -7,7 +7,7 @@ use super::world::{
     known, page, redirect, reply,
 };
 use crate::error_code::ErrorCode;
-use crate::flow::{Event, OwnClient, Plan, SignInError};
+use crate::flow::{Event, Memo, OwnClient, Plan, SignInError};
 use crate::registration::{ReasonCode, RegistrationKind};
 use crate::token::TokenError;
 
@@ -277,4 +277,33 @@ fn another_way_below_dcr_and_below_the_users_own_client_is_a_client_of_ones_own(
     walk.tell(Event::TryAnotherWay);
     assert!(matches!(walk.error(), SignInError::NoRegistrationRoute { .. }), "{walk:?}");
     assert!(walk.refusals().is_empty(), "nothing worked, so nothing is known");
+}
+
+#[test]
+fn another_way_below_an_earlier_registration_registers_anew_once() {
+    let reuses = Plan { registrations: vec![earlier()], ..with_dcr() };
+    let mut walk = Walk::start(reuses, World::usual());
+    assert_eq!(walk.client_id(), "earlier");
+    walk.tell(Event::TryAnotherWay);
+    assert_eq!((walk.client_id().as_str(), walk.gone()), ("registered", vec!["earlier"]));
+    walk.tell(Event::TryAnotherWay);
+    assert!(matches!(walk.error(), SignInError::NoRegistrationRoute { .. }), "{walk:?}");
+    assert_eq!(walk.count(REGISTER), 1, "not again and again");
+}
+
+#[test]
+fn a_document_whose_page_nobody_came_back_from_is_tried_out_again() {
+    let doubted = |walk: &Walk| walk.memos.iter().any(|m| matches!(m, Memo::DocumentDoubted(_)));
+    for end in [Event::TimedOut, Event::Cancelled] {
+        let mut walk = Walk::start(known(), World::usual());
+        walk.tell(end.clone());
+        assert!(doubted(&walk), "it may show an error page: {end:?}");
+        let mut walk = Walk::start(with_dcr(), World::usual());
+        walk.tell(end.clone());
+        assert!(!doubted(&walk), "no document was shown: {end:?}");
+        let mut walk = Walk::start_until(known(), World::usual(), Some(TOKEN));
+        walk.approve();
+        walk.tell(end);
+        assert!(!doubted(&walk), "somebody came back");
+    }
 }

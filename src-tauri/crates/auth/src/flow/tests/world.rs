@@ -160,6 +160,7 @@ pub(super) fn plan() -> Plan {
     Plan {
         server: ServerUrl::parse(SERVER).expect("a server URL"),
         challenge: Some(Challenge::default()),
+        refused_later: None,
         headers: HeaderMap::new(),
         issuer: None,
         own_client: None,
