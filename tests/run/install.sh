@@ -115,7 +115,8 @@ case "${1:-test}" in
     compiler; want c++ g++
     install_packages; rust; cargo_tool fuzz 0.13.2 ;;
   bench)
-    compiler; want jq jq; want curl curl; want wrk wrk; want nginx nginx-light; want python3 python3
+    compiler; node; desktop_libraries; keychain; virtual_desktop
+    want jq jq; want curl curl; want wrk wrk; want nginx nginx-light; want python3 python3
     install_packages; rust ;;
   test)
     compiler; keychain; node; desktop_libraries; virtual_desktop
