@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use keyfob_tests::authserver::{Cimd, CimdFlag, Dcr, LoopbackPorts, StaticClient};
+use keyfob_tests::authserver::{
+    Cimd, CimdFlag, Dcr, LoopbackNames, LoopbackPorts, Par, StaticClient,
+};
 use keyfob_tests::browser::{Choice, visit};
 use keyfob_tests::world::{PATIENCE, Stdin};
 use keyfob_tests::{BearerSeen, Scene, Visit};
@@ -340,4 +342,48 @@ async fn the_own_ports_stand_in_the_document_to_the_letter() {
     let scene = scene.signed_in().await;
     assert_eq!(registration(&scene).await["kind"], "cimd");
     works(&scene, "at an exact server").await;
+}
+
+/// R2c: a server that takes only `localhost` is retried with it, and it is remembered.
+#[tokio::test]
+async fn a_server_that_takes_only_the_name_gets_the_name() {
+    for (cimd, par) in [(Cimd::Off, Par::Off), (Cimd::On, Par::Off), (Cimd::Off, Par::Required)] {
+        let scene = Scene::with(|s| {
+            s.authority.loopback_names = LoopbackNames::NameOnly;
+            s.authority.cimd = cimd.clone();
+            s.authority.par = par;
+        })
+        .await
+        .signed_in()
+        .await;
+        works(&scene, "by name").await;
+        let card = registration(&scene).await;
+        let by_name = format!("http://localhost:{}/callback", scene.keyfob.port());
+        assert_eq!(card["redirect_uri"], by_name, "{cimd:?} {par:?}");
+        let journal = scene.authority.journal();
+        journal.clear();
+        scene.keyfob.run(&["signout", "s"]).await.ok();
+        scene.connect("s", Visit::Allow).await.ok();
+        let address = format!("http://127.0.0.1:{}/callback", scene.keyfob.port());
+        assert!(!journal.mentions(&address), "asked again: {}", journal.to_json());
+        assert_eq!(journal.registrations().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_only_the_address_gets_the_address() {
+    let scene = Scene::with(|s| s.authority.loopback_names = LoopbackNames::AddressOnly).await;
+    let scene = scene.signed_in().await;
+    assert!(!scene.authority.journal().mentions("http://localhost"), "never without cause");
+    assert_eq!(registration(&scene).await["kind"], "cimd");
+}
+
+/// 6.2-15: a redirect URI that the document does not list to the letter.
+#[tokio::test]
+async fn a_port_of_ones_own_at_an_exact_server_leads_to_registration() {
+    let scene = Scene::with(|s| s.authority.loopback_ports = LoopbackPorts::Exact).await;
+    let scene = scene.signed_in().await;
+    let card = registration(&scene).await;
+    assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("refused")));
+    works(&scene, "registered with its port").await;
 }

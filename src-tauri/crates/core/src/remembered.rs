@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use keyfob_auth::Timestamp;
 use keyfob_auth::challenge::Challenge;
+use keyfob_auth::flow::ResourceForm;
 use keyfob_auth::registration::Refusal;
 use keyfob_auth::trace::TraceStep;
 use serde::{Deserialize, Serialize};
@@ -69,8 +70,13 @@ pub struct ServerFacts {
     pub tools: Option<u32>,
     /// The user's own client that has signed in there, and the issuer that it belongs to.
     pub own_client_at: Option<(String, String)>,
-    /// Issuers that want no resource indicator for it.
+    /// Issuers that want no resource indicator for it, as an older form of this file has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub without_resource_at: Vec<String>,
+    /// In which form issuers want its resource indicator.
+    pub resource_forms: BTreeMap<String, ResourceForm>,
+    /// Issuers that take our redirect URI by name only.
+    pub by_name_at: Vec<String>,
     /// The steps of its last sign-in and what came after.
     pub trace: Vec<TraceStep>,
 }
@@ -102,6 +108,13 @@ impl From<KeptChallenge> for Challenge {
 }
 
 impl ServerFacts {
+    /// In which form issuers want its resource indicator.
+    pub fn resource_forms(&self) -> Vec<(String, ResourceForm)> {
+        let new = self.resource_forms.iter().map(|(issuer, form)| (issuer.clone(), *form));
+        let old = self.without_resource_at.iter();
+        new.chain(old.map(|issuer| (issuer.clone(), ResourceForm::Absent))).collect()
+    }
+
     /// Adds lines to the trace, dropping the oldest beyond a bound.
     pub fn extend_trace(&mut self, lines: impl IntoIterator<Item = TraceStep>) {
         self.trace.extend(lines);

@@ -1,6 +1,6 @@
 //! Waiting for the person to come back from the browser.
 
-use super::attempt::Attempt;
+use super::attempt::{self, Attempt};
 use super::exchanging::Exchanging;
 use super::ladder::{self, DocumentTried};
 use super::{Event, Input, Memo, Next, Run, SignInError, State, Turn, Visit, failed};
@@ -131,16 +131,16 @@ impl InBrowser {
             }
             // A server that has forgotten a registration shows a page and sends nobody back.
             RegistrationKind::Dcr if is_reused => {
-                let issuer = site.server.issuer.clone();
-                let client_id = registration.client_id;
-                run.memos.push(Memo::RegistrationGone { issuer, client_id });
+                run.memos.push(attempt::gone(registration));
                 tried.registration_gone = true;
                 ladder::climb(site, tried, run, input)
             }
             RegistrationKind::Dcr | RegistrationKind::PreRegistered => {
-                let issuer = site.server.issuer;
-                let refused = tried.document.said();
-                failed(SignInError::NoRegistrationRoute { issuer, refused })
+                ladder::by_name(site, &tried, run, input).unwrap_or_else(|site| {
+                    let issuer = site.server.issuer;
+                    let refused = tried.document.said();
+                    failed(SignInError::NoRegistrationRoute { issuer, refused })
+                })
             }
         }
     }

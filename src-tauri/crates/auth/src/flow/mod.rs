@@ -29,7 +29,7 @@ use self::filling_in::FillingIn;
 use self::finding_resource::FindingResource;
 use self::finding_server::FindingServer;
 use self::in_browser::InBrowser;
-pub use self::plan::{OwnClient, Plan};
+pub use self::plan::{OwnClient, Plan, ResourceForm};
 use self::preflighting::Preflighting;
 use self::probing::Probing;
 use self::pushing::Pushing;
@@ -108,6 +108,8 @@ pub enum Memo {
         issuer: String,
         /// The client id.
         client_id: String,
+        /// The redirect URI that it was made with.
+        redirect_uri: String,
     },
     /// Our document was refused.
     DocumentRefused(Refusal),
@@ -115,8 +117,15 @@ pub enum Memo {
     DocumentAccepted(String),
     /// Nobody came back from this issuer's page with our document as the client id.
     DocumentDoubted(String),
-    /// This issuer wants no resource indicator for this server.
-    ResourceRefused(String),
+    /// This issuer wants the resource indicator of this server in another form.
+    ResourceForm {
+        /// The issuer.
+        issuer: String,
+        /// The form that it has not refused yet.
+        form: ResourceForm,
+    },
+    /// This issuer took our redirect URI by name only.
+    NameWorks(String),
 }
 
 /// One sign-in.

@@ -1,6 +1,7 @@
 //! What a sign-in is given.
 
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 use crate::challenge::Challenge;
 use crate::client_document::ClientDocumentUrl;
@@ -34,20 +35,38 @@ pub struct Plan {
     pub document: Option<ClientDocumentUrl>,
     /// The redirect URI of our listener.
     pub redirect_uri: String,
+    /// The same with its host by name, for issuers that refuse the address.
+    pub redirect_uri_by_name: String,
+    /// Issuers at which only the name has worked for this server.
+    pub by_name_at: Vec<String>,
     /// Remembered refusals of our document.
     pub refusals: Vec<Refusal>,
     /// Issuers that have accepted our document before; no preflight there.
     pub accepted_by: Vec<String>,
     /// Live dynamic registrations.
     pub registrations: Vec<Registration>,
-    /// Issuers that refused a resource indicator for this server.
-    pub without_resource_at: Vec<String>,
+    /// In which form issuers want the resource indicator of this server, where it is not as named.
+    pub resource_forms: Vec<(String, ResourceForm)>,
     /// Whether endpoints may be guessed where there is no metadata (MCP 2025-03-26).
     pub allow_guessed_endpoints: bool,
     /// Whether to go on where S256 is not advertised; it is sent all the same.
     pub allow_unadvertised_pkce: bool,
     /// Our version, for registrations.
     pub version: String,
+}
+
+/// The forms of a resource indicator (RFC 8707) that servers differ about, in the order in which
+/// they are tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResourceForm {
+    /// Byte for byte as the metadata names it.
+    #[default]
+    AsNamed,
+    /// The same without the slash at its end.
+    WithoutSlash,
+    /// None at all.
+    Absent,
 }
 
 /// A client that the user registered at the provider.

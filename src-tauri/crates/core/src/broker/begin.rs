@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use http::HeaderMap;
-use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri};
+use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri, redirect_uri_by_name};
 use keyfob_auth::flow::{self, Next, OwnClient, Plan, SignIn, SignInError};
 use keyfob_auth::grant::{Grant, decode_registration};
 use keyfob_auth::registration::Registration;
@@ -23,6 +23,7 @@ use crate::clock;
 use crate::fetch::Fetch;
 use crate::problem::Problem;
 use crate::reach::Reach;
+use crate::remembered::ServerFacts;
 use crate::server::{Event, State};
 use crate::vault::{EntryId, EntryKind, Vault};
 
@@ -86,6 +87,8 @@ impl Controller {
             had_at: slot.grant.as_ref().map(|grant| grant.registration.issuer.clone()),
             document: self.document.clone(),
             redirect_uri: redirect_uri(self.gateway.port),
+            redirect_uri_by_name: redirect_uri_by_name(self.gateway.port),
+            by_name_at: facts.map(|f| f.by_name_at.clone()).unwrap_or_default(),
             refusals: self.remembered.facts.refusals.clone(),
             accepted_by: self
                 .remembered
@@ -96,7 +99,7 @@ impl Controller {
                 .map(|(issuer, _)| issuer.clone())
                 .collect(),
             registrations: Vec::new(),
-            without_resource_at: facts.map(|f| f.without_resource_at.clone()).unwrap_or_default(),
+            resource_forms: facts.map(ServerFacts::resource_forms).unwrap_or_default(),
             allow_guessed_endpoints: slot.config.allow_guessed_endpoints
                 || self.defaults.allow_guessed_endpoints,
             allow_unadvertised_pkce: slot.config.allow_unadvertised_pkce,

@@ -26,6 +26,10 @@ const SAVE_AGAIN: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
+/// So many refusals in a row without an error code (Supabase answers a dead client with 422 and a
+/// message) mean that only a new sign-in can help.
+const MOST_UNCLEAR: u32 = 3;
+
 impl Controller {
     pub(super) fn report(&mut self, report: Report) {
         let Report { server: id, report } = report;
@@ -151,9 +155,8 @@ impl Controller {
                     });
                 }
                 // The new one, where it comes to one, takes its place in the vault.
-                Memo::RegistrationGone { issuer, client_id } => {
+                Memo::RegistrationGone { issuer, client_id, redirect_uri } => {
                     info!(%issuer, %client_id, "the registration is gone");
-                    let redirect_uri = redirect_uri(self.gateway.port);
                     let name = registration_id(&issuer, &redirect_uri);
                     self.remembered.facts.registrations.retain(|known| *known != name);
                 }
@@ -178,10 +181,13 @@ impl Controller {
                 Memo::DocumentDoubted(issuer) => {
                     self.remembered.facts.accepted.retain(|(accepted, _)| *accepted != issuer);
                 }
-                Memo::ResourceRefused(issuer) => {
+                Memo::ResourceForm { issuer, form } => {
+                    self.remembered.server(id).resource_forms.insert(issuer, form);
+                }
+                Memo::NameWorks(issuer) => {
                     let facts = self.remembered.server(id);
-                    if !facts.without_resource_at.contains(&issuer) {
-                        facts.without_resource_at.push(issuer);
+                    if !facts.by_name_at.contains(&issuer) {
+                        facts.by_name_at.push(issuer);
                     }
                 }
             }
@@ -214,6 +220,7 @@ impl Controller {
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());
                 slot.failures = 0;
+                slot.unclear = 0;
                 slot.is_unsaved = false;
                 slot.challenge = None;
                 let facts = self.remembered.server(id);
@@ -262,6 +269,7 @@ impl Controller {
             refresh::End::Renewed { grant, unsaved, line } => {
                 slot.hold(grant);
                 slot.failures = 0;
+                slot.unclear = 0;
                 slot.not_before = now;
                 slot.is_unsaved = unsaved.is_some();
                 slot.save_again_at = match &unsaved {
@@ -286,16 +294,21 @@ impl Controller {
                 }
                 (line, vec![Event::Refused])
             }
-            refresh::End::NotNow { retry_after, line } => {
+            refresh::End::NotNow { retry_after, is_unclear, line } => {
                 let doubled = FIRST_PAUSE * 2u32.saturating_pow(slot.failures.min(10));
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = retry_after.unwrap_or(doubled).min(LONGEST_PAUSE);
                 slot.not_before = now.plus(pause);
                 let still_serves = slot.refused != Some(slot.generation)
                     && slot.grant.as_ref().is_some_and(|grant| !grant.has_ended(now));
+                slot.unclear = if is_unclear { slot.unclear.saturating_add(1) } else { 0 };
                 // The old token serves to its end.
                 let event = if still_serves {
                     Event::Renewed
+                } else if slot.unclear >= MOST_UNCLEAR {
+                    // Nobody says what is wrong, and waiting has not helped. What there is stays
+                    // in the vault, in case it was the service's own fault.
+                    Event::Refused
                 } else {
                     Event::Unreachable { retry_at: slot.not_before }
                 };

@@ -244,7 +244,7 @@ fn other_failures_of_a_registration_are_told_and_not_tried_again() {
         assert_eq!(walk.error(), &closed, "HTTP {status}: a client of one's own may do");
     }
     for answer in [
-        reply(400, json!({"error": "invalid_redirect_uri"})),
+        reply(400, json!({"error": "unapproved_software_statement"})),
         page(429),
         page(503),
         page(201),

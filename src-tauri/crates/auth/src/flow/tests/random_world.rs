@@ -12,7 +12,7 @@ use super::world::{
     earlier, list, page, plain, plan, redirect, reply, silence, typed,
 };
 use crate::challenge::Challenge;
-use crate::flow::{OwnClient, Plan};
+use crate::flow::{OwnClient, Plan, ResourceForm};
 use crate::registration::{AuthMethod, Refusal, Registration};
 use crate::secret::Secret;
 use crate::wire::Request;
@@ -136,7 +136,13 @@ impl RandomWorld {
                 vec![held.clone()],
                 vec![held, earlier()],
             ]),
-            without_resource_at: tape.choose(&[vec![], vec![], vec![], vec![ISSUER.into()]]),
+            resource_forms: tape.choose(&[
+                vec![],
+                vec![],
+                vec![(ISSUER.into(), ResourceForm::WithoutSlash)],
+                vec![(ISSUER.into(), ResourceForm::Absent)],
+            ]),
+            by_name_at: tape.choose(&[vec![], vec![], vec![TENANT.into()]]),
             allow_guessed_endpoints: tape.choose(&[true, false]),
             allow_unadvertised_pkce: tape.choose(&[true, false]),
             ..plan()

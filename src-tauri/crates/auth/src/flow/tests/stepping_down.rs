@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    AUTHORIZE, Answer, DOCUMENT, ISSUER, PUSH, REDIRECT, REGISTER, TOKEN, Walk, World, earlier,
-    known, page, redirect, reply,
+    AUTHORIZE, Answer, BY_NAME, DOCUMENT, ISSUER, PUSH, REDIRECT, REGISTER, TOKEN, Walk, World,
+    earlier, known, page, redirect, reply,
 };
 use crate::error_code::ErrorCode;
 use crate::flow::{Event, Memo, OwnClient, Plan, SignInError};
@@ -210,7 +210,11 @@ fn other_errors_surface_and_change_no_rung() {
         assert_eq!((walk.count(REGISTER), walk.count(TOKEN)), (0, 0), "{error}");
         assert!(walk.memos.is_empty(), "{error} says nothing about our document");
 
-        let walk = refused_once(known(), error, Place::Push);
+        let walk = match code {
+            // It is the only word that a push endpoint has for a redirect URI.
+            ErrorCode::InvalidRequest => refused_always(known(), error, Place::Push),
+            _ => refused_once(known(), error, Place::Push),
+        };
         assert_eq!(walk.error(), &SignInError::Refused { issuer: issuer(), error: code });
         assert!(walk.visits.is_empty() && walk.memos.is_empty(), "{error}");
     }
@@ -266,13 +270,15 @@ fn another_way_leads_from_the_document_to_dcr_and_is_remembered_once_it_worked()
 fn another_way_below_dcr_and_below_the_users_own_client_is_a_client_of_ones_own() {
     let own = Some(OwnClient { client_id: "own".into(), secret: None, issuer: None });
     for plan in [with_dcr(), Plan { own_client: own, ..known() }] {
-        let mut walk = Walk::start(plan, World::usual());
+        let by_name_at = vec![ISSUER.to_owned()];
+        let mut walk = Walk::start(Plan { by_name_at, ..plan }, World::usual());
         assert!(walk.tell(Event::TryAnotherWay));
         let error = SignInError::NoRegistrationRoute { issuer: ISSUER.into(), refused: None };
         assert_eq!(walk.error(), &error);
         assert!(walk.refusals().is_empty());
     }
     let mut walk = Walk::start(known(), World::usual());
+    walk.tell(Event::TryAnotherWay);
     walk.tell(Event::TryAnotherWay);
     walk.tell(Event::TryAnotherWay);
     assert!(matches!(walk.error(), SignInError::NoRegistrationRoute { .. }), "{walk:?}");
@@ -287,8 +293,10 @@ fn another_way_below_an_earlier_registration_registers_anew_once() {
     walk.tell(Event::TryAnotherWay);
     assert_eq!((walk.client_id().as_str(), walk.gone()), ("registered", vec!["earlier"]));
     walk.tell(Event::TryAnotherWay);
+    assert_eq!(walk.link()["redirect_uri"], BY_NAME);
+    walk.tell(Event::TryAnotherWay);
     assert!(matches!(walk.error(), SignInError::NoRegistrationRoute { .. }), "{walk:?}");
-    assert_eq!(walk.count(REGISTER), 1, "not again and again");
+    assert_eq!(walk.count(REGISTER), 2, "once for each redirect URI");
 }
 
 #[test]

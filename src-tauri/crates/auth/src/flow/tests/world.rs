@@ -34,6 +34,7 @@ pub(super) const REGISTER: &str = "https://as.test/register";
 pub(super) const PUSH: &str = "https://as.test/par";
 pub(super) const DOCUMENT: &str = "https://keyfob.test/client.json";
 pub(super) const REDIRECT: &str = "http://127.0.0.1:15393/callback";
+pub(super) const BY_NAME: &str = "http://localhost:15393/callback";
 pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 pub(super) type Answer = Result<Response, NoAnswer>;
@@ -169,10 +170,12 @@ pub(super) fn plan() -> Plan {
         had_at: None,
         document: Some(ClientDocumentUrl::parse(DOCUMENT).expect("a client id")),
         redirect_uri: REDIRECT.into(),
+        redirect_uri_by_name: BY_NAME.into(),
+        by_name_at: Vec::new(),
         refusals: Vec::new(),
         accepted_by: Vec::new(),
         registrations: Vec::new(),
-        without_resource_at: Vec::new(),
+        resource_forms: Vec::new(),
         allow_guessed_endpoints: false,
         allow_unadvertised_pkce: false,
         version: "0.0.0".into(),
