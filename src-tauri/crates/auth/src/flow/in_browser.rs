@@ -136,11 +136,10 @@ impl InBrowser {
                 ladder::climb(site, tried, run, input)
             }
             RegistrationKind::Dcr | RegistrationKind::PreRegistered => {
-                ladder::by_name(site, &tried, run, input).unwrap_or_else(|site| {
-                    let issuer = site.server.issuer;
-                    let refused = tried.document.said();
-                    failed(SignInError::NoRegistrationRoute { issuer, refused })
-                })
+                let issuer = site.server.issuer.clone();
+                let refused = tried.document.said();
+                let otherwise = SignInError::NoRegistrationRoute { issuer, refused };
+                ladder::by_name(site, &tried, otherwise, run, input)
             }
         }
     }

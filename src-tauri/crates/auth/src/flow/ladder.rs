@@ -65,16 +65,17 @@ pub(super) fn redirect_uri<'a>(site: &Site, tried: &Tried, run: &'a Run) -> &'a 
     }
 }
 
-/// Climbs once more with `localhost` in the redirect URI, where that has not been tried: some
-/// servers refuse its address.
+/// Climbs once more with `localhost` in the redirect URI, since some servers refuse its address;
+/// where that has been tried, it is over with `otherwise`.
 pub(super) fn by_name(
     site: Site,
     tried: &Tried,
+    otherwise: SignInError,
     run: &mut Run,
     input: &Input<'_>,
-) -> Result<Turn, Site> {
+) -> Turn {
     if redirect_uri(&site, tried, run) == run.plan.redirect_uri_by_name {
-        return Err(site);
+        return failed(otherwise);
     }
     run.trace.push(
         TraceStep::new(input.now, Step::Registration, "the redirect address may be refused")
@@ -88,7 +89,7 @@ pub(super) fn by_name(
         document => document.clone(),
     };
     let tried = Tried { loopback: Loopback::Name, document, ..tried.clone() };
-    Ok(climb(site, tried, run, input))
+    climb(site, tried, run, input)
 }
 
 /// The rung to stand on.

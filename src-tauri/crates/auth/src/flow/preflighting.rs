@@ -120,11 +120,10 @@ impl Preflighting {
                 let Attempt { site, tried, .. } = attempt;
                 let issuer = site.server.issuer.clone();
                 let stopped = SignInError::AuthorizationRefused { issuer, status };
-                match (is_outage, site) {
-                    (true, _) => failed(stopped),
-                    (false, site) => ladder::by_name(site, &tried, run, input)
-                        .unwrap_or_else(|_| failed(stopped)),
+                if is_outage {
+                    return failed(stopped);
                 }
+                ladder::by_name(site, &tried, stopped, run, input)
             }
         }
     }

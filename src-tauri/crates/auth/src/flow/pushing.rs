@@ -78,8 +78,7 @@ impl Pushing {
             Some(error @ (ErrorCode::InvalidRequest | ErrorCode::InvalidRedirectUri)) => {
                 let Attempt { site, tried, .. } = self.attempt;
                 let issuer = site.server.issuer.clone();
-                ladder::by_name(site, &tried, run, input)
-                    .unwrap_or_else(|_| failed(SignInError::Refused { issuer, error }))
+                ladder::by_name(site, &tried, SignInError::Refused { issuer, error }, run, input)
             }
             Some(error) => {
                 let otherwise = |issuer| SignInError::Refused { issuer, error: error.clone() };

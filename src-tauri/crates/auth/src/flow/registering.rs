@@ -95,9 +95,8 @@ impl Registering {
                 run.trace.push(line(cause.to_string()).warn());
                 let issuer = self.site.server.issuer.clone();
                 if is_about_redirect(&cause) {
-                    let again = ladder::by_name(self.site, &self.tried, run, input);
-                    return again
-                        .unwrap_or_else(|_| failed(SignInError::Registration { issuer, cause }));
+                    let otherwise = SignInError::Registration { issuer, cause };
+                    return ladder::by_name(self.site, &self.tried, otherwise, run, input);
                 }
                 failed(match cause {
                     RegistrationError::Closed { .. } => {
