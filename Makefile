@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help test lint demo run interop bench pictures
+.PHONY: help test lint demo run interop bench pictures soak package
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -31,3 +31,11 @@ bench: ## what the gateway adds, beside nginx, in one run
 pictures: ## screenshots of every state into docs/images, from the real app in a virtual desktop
 	@tests/run/install.sh pictures
 	@tests/run/pictures.sh
+
+soak: ## each fuzz target for ten minutes
+	@tests/run/install.sh soak
+	@tests/run/soak.sh
+
+package: ## the app and the command as an archive
+	@tests/run/install.sh run
+	@tests/run/package.sh

@@ -124,6 +124,10 @@ impl Shell {
                         }
                     }
                     Ask::Tray(presence) => {
+                        if presence == TrayPresence::There {
+                            let ms = self.began.elapsed().as_millis();
+                            tracing::info!(ms, "tray icon shown");
+                        }
                         self.presence = presence;
                         set_presence(&seat.snapshot, presence);
                         if is_late {

@@ -27,10 +27,10 @@ finish() {
   fi
   printf '\n== what the runners counted\n'
   # Their own words, where a reader of the last lines looks for them.
-  for name in conformance interop ui unit blackbox keychain desktop; do
+  for name in conformance interop identity ui unit blackbox keychain desktop; do
     [ -e "$logs/$name" ] || continue
     sed 's/\x1b\[[0-9;]*m//g' "$logs/$name" |
-      grep -E '^ *Tests  [0-9]|^ *Summary \[|^test result: .* [1-9][0-9]* passed|^(conformance|interop): ' || true
+      grep -E '^ *Tests  [0-9]|^ *Summary \[|^test result: .* [1-9][0-9]* passed|^(conformance|interop|identity): ' || true
   done
   [ ${#failed[@]} = 0 ]
 }
@@ -39,6 +39,7 @@ stage install tests/run/install.sh test || { finish; exit 1; }
 stage ui tests/run/ui.sh test
 stage lint tests/run/lint.sh
 stage unit tests/run/unit.sh
+stage identity tests/run/identity.sh
 stage build tests/run/build.sh all || { finish; exit 1; }
 stage blackbox tests/run/blackbox.sh
 stage keychain tests/run/keychain.sh

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What the gateway adds to a request, beside nginx, in one run.
+# What the gateway adds to a request, beside nginx, and the app to a bare one, in one run each.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 tests/run/build.sh
-exec tests/bench/relay.sh "$@"
+tests/bench/relay.sh "$@"
+tests/bench/desktop.sh

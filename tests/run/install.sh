@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install.sh test|lint|demo|run|interop|bench|pictures: installs what that job needs and this machine lacks.
+# install.sh test|lint|demo|run|interop|bench|pictures|soak: installs what that job needs and this machine lacks.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
@@ -111,14 +111,18 @@ case "${1:-test}" in
     compiler; node; want jq jq; want openssl openssl
     python3 -c 'import venv, ensurepip' 2>/dev/null || need_packages+=(python3 python3-venv)
     install_packages; rust ;;
+  soak)
+    compiler; want c++ g++
+    install_packages; rust; cargo_tool fuzz 0.13.2 ;;
   bench)
-    compiler; want jq jq; want curl curl; want wrk wrk; want nginx nginx-light; want python3 python3
+    compiler; node; desktop_libraries; keychain; virtual_desktop
+    want jq jq; want curl curl; want wrk wrk; want nginx nginx-light; want python3 python3
     install_packages; rust ;;
   test)
     compiler; keychain; node; desktop_libraries; virtual_desktop
     want curl curl; want jq jq; want openssl openssl; want xdg-open xdg-utils
     install_packages; rust; lint_tools; cargo_tool nextest 0.9.143 ;;
   *)
-    echo "usage: install.sh test|lint|demo|run|interop|bench|pictures" >&2
+    echo "usage: install.sh test|lint|demo|run|interop|bench|pictures|soak" >&2
     exit 2 ;;
 esac

@@ -30,6 +30,10 @@ coproc display { exec Xvfb -displayfd 1 -screen 0 1100x760x24 -nolisten tcp 2>/d
 children+=("$display_PID")
 read -r number <&"${display[0]}"
 export DISPLAY=:$number
+# As a session does: what the bus starts finds the display, too.
+dbus-update-activation-environment DISPLAY
+# The tests end panels and daemons, and check that these are ours.
+export KEYFOB_TEST_DESKTOP=1
 
 panel="$XDG_CONFIG_HOME/xfce4/xfconf/xfce-perchannel-xml"
 mkdir -p "$panel"

@@ -1,7 +1,8 @@
 //! The tray of Linux desktops: a StatusNotifierItem over D-Bus. It waits for a host that comes
 //! late, and survives one that goes.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub(crate) struct Renderer {
 impl Renderer {
     pub(crate) fn new(_app: &AppHandle, desk: &Desk) -> Self {
         let (looks, changes) = mpsc::channel();
-        let item = StatusItem { desk: desk.clone(), look: None };
+        let item = StatusItem { desk: desk.clone(), look: None, was_offline: Arc::default() };
         let desk = desk.clone();
         let spawned = thread::Builder::new()
             .name("tray".to_owned())
@@ -43,6 +44,7 @@ impl Renderer {
 }
 
 fn keep(item: StatusItem, desk: &Desk, changes: &mpsc::Receiver<Look>) {
+    let was_offline = item.was_offline.clone();
     let handle = match item.assume_sni_available(true).spawn() {
         Ok(handle) => handle,
         Err(error) => {
@@ -50,6 +52,10 @@ fn keep(item: StatusItem, desk: &Desk, changes: &mpsc::Receiver<Look>) {
             return desk.ask(Ask::Tray(TrayPresence::Missing));
         }
     };
+    // A host that is there from the start is not announced; one that is missing has been by now.
+    if !was_offline.load(Ordering::Relaxed) {
+        desk.ask(Ask::Tray(TrayPresence::There));
+    }
     while let Ok(mut look) = changes.recv() {
         while let Ok(newer) = changes.try_recv() {
             look = newer;
@@ -65,6 +71,7 @@ fn keep(item: StatusItem, desk: &Desk, changes: &mpsc::Receiver<Look>) {
 struct StatusItem {
     desk: Desk,
     look: Option<Look>,
+    was_offline: Arc<AtomicBool>,
 }
 
 impl ksni::Tray for StatusItem {
@@ -100,6 +107,7 @@ impl ksni::Tray for StatusItem {
 
     fn watcher_offline(&self, reason: OfflineReason) -> bool {
         tracing::info!(?reason, "the desktop shows no tray icons at the moment");
+        self.was_offline.store(true, Ordering::Relaxed);
         self.desk.ask(Ask::Tray(TrayPresence::Missing));
         true
     }

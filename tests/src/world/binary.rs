@@ -4,16 +4,25 @@ use std::path::{Path, PathBuf};
 
 /// The `keyfob` binary: `KEYFOB_BIN`, else the release build in this target folder.
 pub fn keyfob_binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("KEYFOB_BIN") {
+    release_binary("keyfob", "KEYFOB_BIN", "keyfob-cli")
+}
+
+/// The desktop app: `KEYFOB_DESKTOP_BIN`, else the release build in this target folder.
+pub fn desktop_binary() -> PathBuf {
+    release_binary("keyfob-desktop", "KEYFOB_DESKTOP_BIN", "keyfob-desktop")
+}
+
+fn release_binary(name: &str, variable: &str, package: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
         let path = PathBuf::from(path);
-        assert!(path.is_file(), "KEYFOB_BIN names {}, where no file is", path.display());
+        assert!(path.is_file(), "{variable} names {}, where no file is", path.display());
         return path;
     }
-    let found = target_folders().into_iter().map(|t| t.join("release/keyfob"));
+    let found = target_folders().into_iter().map(|t| t.join("release").join(name));
     found.into_iter().find(|p| p.is_file()).unwrap_or_else(|| {
         panic!(
-            "there is no release build of keyfob: run `cargo build --release -p keyfob-cli`, or \
-             name the binary in KEYFOB_BIN"
+            "there is no release build of {name}: run `cargo build --release -p {package}`, or \
+             name the binary in {variable}"
         )
     })
 }

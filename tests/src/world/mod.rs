@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::dochost::{Document, DocumentHost};
 use crate::random::free_port;
-pub use binary::{browser_binary, client_binary, keyfob_binary};
+pub use binary::{browser_binary, client_binary, desktop_binary, keyfob_binary};
 pub use output::Output;
 pub use process::{Running, Stdin};
 pub use scene::{Scene, Setup, files_below};

@@ -1,4 +1,5 @@
 import { page } from '../../locales/en.json';
+import type { Problem } from './bindings/page';
 
 /** All texts of the page. */
 export const words = page;
@@ -14,4 +15,11 @@ export function fill(text: string, values: Record<string, string | number>): str
 export function stepWords(step: string): string {
   const known: Record<string, string> = words.steps;
   return known[step] ?? step;
+}
+
+/** The way out of a problem, in the words of the window: it has buttons where others have commands. */
+export function remedyOf(problem: Problem): string {
+  const own: Record<string, string> = words.remedies;
+  const text = own[problem.code];
+  return text === undefined ? problem.remedy : fill(text, problem.params);
 }

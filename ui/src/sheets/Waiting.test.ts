@@ -79,7 +79,7 @@ test('sends a pasted address and forgets it', async () => {
   await settle();
   expect(keyfob.asked('pasteAddress')).toEqual([['notion', 'http://127.0.0.1/callback?code=x']]);
   expect(input.value).toBe('');
-  expect(screen.getByRole('alert').textContent).toContain('Paste the whole address.');
+  expect(screen.getByRole('alert').textContent).toContain('Correct it and try again.');
 });
 
 test('shows the server once it is signed in', async () => {

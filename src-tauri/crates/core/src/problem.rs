@@ -48,6 +48,7 @@ pub enum Code {
     Retry,
     ScopeNeeded,
     ServerOff,
+    ServiceChanged,
     SignInNeeded,
     SignInRefused,
     Timeout,
@@ -127,6 +128,9 @@ impl Problem {
             }
             SignInError::PkceUnsupported { issuer } => {
                 with(Code::PkceUnsupported).with("issuer", issuer)
+            }
+            SignInError::OtherService { had, named } => {
+                with(Code::ServiceChanged).with("had", had).with("named", named)
             }
             SignInError::NoRegistrationRoute { issuer, refused } => {
                 let refused = match refused {
@@ -221,6 +225,52 @@ mod tests {
             assert!(sections.contains(&code.as_str()), "{code} has no section");
         }
         assert_eq!(sections.len(), codes.len(), "a section is about no problem: {sections:?}");
+    }
+
+    /// What stands in a message, as a user would meet it.
+    fn sample(param: &str) -> &'static str {
+        match param {
+            "server" | "name" => "notion",
+            "url" | "target" => "https://mcp.notion.com/mcp",
+            "issuer" | "had" | "named" => "https://auth.notion.com",
+            "redirect_uri" => "http://127.0.0.1:15393/callback",
+            "file" => "config.toml",
+            "port" => "15393",
+            "pid" => "4711",
+            "seconds" => "25",
+            "scopes" => "files:write",
+            "found" => "a web page",
+            "refused" => "",
+            _ => "it said no",
+        }
+    }
+
+    fn params(wording: &str) -> Vec<&str> {
+        wording.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect()
+    }
+
+    /// `cargo nextest run -p keyfob-core all_problems --no-capture` prints the page.
+    #[test]
+    fn all_problems_on_one_page_are_words_for_people() {
+        let mut page = String::new();
+        for (code, wording) in locale::problems() {
+            let mut problem = Problem::new(*code);
+            for param in params(&wording.message).into_iter().chain(params(&wording.remedy)) {
+                problem = problem.with(param, sample(param));
+            }
+            let name = serde_json::json!(code).as_str().unwrap_or_default().to_owned();
+            page.push_str(&format!("{name}\n  {}\n  {}\n", problem.message, problem.remedy));
+            let said = format!("{} {}", problem.message, problem.remedy);
+            assert!(!said.contains(['{', '}']), "{name}: {said}");
+            assert!(!said.contains("  "), "{name}: {said}");
+            // The name of a setting is what it is.
+            let said = said.replace("client_metadata_url", "");
+            let jargon = ["RFC", "OAuth", "metadata", "endpoint", "grant", "token", "resource"];
+            for term in jargon {
+                assert!(!said.contains(term), "{name} wants a specification to be read: {said}");
+            }
+        }
+        println!("{page}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! `keyfob-demo`: the main job of Keyfob on servers of its own, without a display.
+//! `keyfob-demo`: the main job of Keyfob on servers of its own. With a display it opens the app.
 //!
-//! Four MCP servers with random names on random ports, each with another way to sign in. Keyfob
-//! runs headless in a home of its own, with tokens in memory. The scripted browser presses
+//! Four MCP servers with random names on random ports, each with another way to sign in. Without a
+//! display, or with `--headless`, Keyfob runs headless in a home of its own, with tokens in memory. The scripted browser presses
 //! *Allow*. What the table says is checked against what the servers have noted.
 #![expect(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
     reason = "what a newcomer sees first is printed"
 )]
 
+mod app;
 mod checks;
 mod street;
 mod table;
@@ -30,7 +31,13 @@ async fn main() -> ExitCode {
         let text = text.or_else(|| payload.downcast_ref().copied()).unwrap_or("it broke");
         eprintln!("\nThe demo could not go on: {text}");
     }));
-    match tokio::spawn(demo()).await {
+    let headless = std::env::args().skip(1).any(|argument| argument == "--headless");
+    let running = if app::has_display() && !headless {
+        tokio::spawn(app::run())
+    } else {
+        tokio::spawn(demo())
+    };
+    match running.await {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(sentence)) => {
             eprintln!("\n{sentence}");

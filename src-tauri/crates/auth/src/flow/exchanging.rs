@@ -77,6 +77,11 @@ impl Exchanging {
                     run.memos.push(Memo::DocumentAccepted(grant.registration.issuer.clone()));
                 }
                 run.trace.push(done);
+                let issuer = attempt.issuer();
+                let is_by_name = grant.registration.redirect_uri == run.plan.redirect_uri_by_name;
+                if is_by_name && !run.plan.by_name_at.iter().any(|at| at == issuer) {
+                    run.memos.push(Memo::NameWorks(issuer.to_owned()));
+                }
                 if attempt.tried.document == DocumentTried::Left {
                     attempt.remember_refusal("its page showed an error", run, input);
                 }

@@ -38,6 +38,8 @@ pub(super) enum End {
     NotNow {
         /// When the server wants to be asked again.
         retry_after: Option<Duration>,
+        /// It was a refusal by its status, without the error code that would say of what.
+        is_unclear: bool,
         /// For the trace.
         line: TraceStep,
     },
@@ -45,7 +47,7 @@ pub(super) enum End {
 
 /// Renews a grant's access token and saves the result before anyone may use it.
 pub(super) async fn refresh(
-    grant: Box<Grant>,
+    mut grant: Box<Grant>,
     server_url: url::Url,
     fetch: Fetch,
     kept: Kept,
@@ -66,10 +68,11 @@ pub(super) async fn refresh(
     };
     let later = |cause: String| {
         let line = line(cause).target(&target).decision("later again").warn();
-        End::NotNow { retry_after: None, line }
+        End::NotNow { retry_after: None, is_unclear: false, line }
     };
     let mut nonce = None;
-    let response = loop {
+    let mut departs = false;
+    let parsed = loop {
         let entropy = match clock::entropy() {
             Ok(entropy) => entropy,
             Err(error) => return later(error.to_string()),
@@ -83,17 +86,37 @@ pub(super) async fn refresh(
             Err(cause) => return later(cause.to_string()),
         };
         // RFC 9449 section 8: once more with the nonce, once.
-        match dpop::wanted_nonce(&response) {
-            Some(wanted) if nonce.is_none() && grant.dpop_key.is_some() => nonce = Some(wanted),
-            Some(_) | None => break response,
+        if let Some(wanted) = dpop::wanted_nonce(&response)
+            && nonce.is_none()
+            && grant.dpop_key.is_some()
+        {
+            nonce = Some(wanted);
+            continue;
+        }
+        match token::parse_as(grant.token_type(), &response, clock::now()) {
+            // Some take a resource indicator at the sign-in and not here.
+            Err(TokenError::Refused {
+                error: ErrorCode::InvalidTarget | ErrorCode::InvalidRequest,
+                ..
+            }) if grant.resource.is_some() => {
+                grant.resource = None;
+                departs = true;
+            }
+            parsed => break parsed,
         }
     };
-    match token::parse_as(grant.token_type(), &response, clock::now()) {
+    match parsed {
         Ok(tokens) => {
             let mut renewed = grant;
             renewed.renew(tokens);
             let unsaved = kept.save(&renewed).await;
             let mut line = line("renewed".to_owned()).target(&target);
+            if departs {
+                line = line
+                    .decision("without a resource indicator from now on")
+                    .reason("the service refuses it; this departs from the MCP specification")
+                    .warn();
+            }
             if let Some(error) = &unsaved {
                 line = line.decision("kept in memory").reason(error.to_string()).warn();
             }
@@ -123,7 +146,8 @@ pub(super) async fn refresh(
             match grant.registration.kind {
                 // The service may merely have failed to fetch our document.
                 RegistrationKind::Cimd => {
-                    End::NotNow { retry_after: None, line: said.decision("later again") }
+                    let line = said.decision("later again");
+                    End::NotNow { retry_after: None, is_unclear: false, line }
                 }
                 RegistrationKind::Dcr => End::Dead {
                     is_client_gone: true,
@@ -137,10 +161,12 @@ pub(super) async fn refresh(
         }
         Err(TokenError::NotNow { status, retry_after }) => End::NotNow {
             retry_after: retry_after.map(Duration::from_secs),
+            is_unclear: matches!(status, 400 | 401 | 403 | 422),
             line: line(format!("HTTP {status}")).target(&target).decision("later again").warn(),
         },
         Err(cause @ (TokenError::Refused { .. } | TokenError::Unusable(_))) => End::NotNow {
             retry_after: None,
+            is_unclear: false,
             line: line(cause.to_string()).target(&target).decision("later again").warn(),
         },
     }

@@ -16,7 +16,8 @@ use crate::secret::Secret;
 use crate::wire::Request;
 
 fn robot(secret: Option<&str>, key: Option<&str>) -> Plan {
-    let own = OwnClient { client_id: "robot".into(), secret: secret.map(Secret::new) };
+    let secret = secret.map(Secret::new);
+    let own = OwnClient { client_id: "robot".into(), secret, issuer: None };
     let extensions = Extensions {
         way: SignInWay::ClientCredentials,
         client_key: key.map(Secret::new),
@@ -150,4 +151,17 @@ fn an_own_client_with_a_key_signs_in_the_browser_too() {
     let form = form(walk.sent_to(TOKEN)[0]);
     assert_eq!(form["grant_type"], "authorization_code");
     assert!(form.contains_key("client_assertion") && form.contains_key("code_verifier"));
+}
+
+#[test]
+fn a_client_that_belongs_elsewhere_is_shown_to_nobody() {
+    for key in [None, Some(PEM)] {
+        let mut wants = robot(Some("s"), key);
+        if let Some(own) = &mut wants.own_client {
+            own.issuer = Some("https://elsewhere.test".into());
+        }
+        let walk = Walk::start(wants, World::usual());
+        assert!(matches!(walk.error(), SignInError::OtherService { .. }), "{:?}", walk.error());
+        assert_eq!(walk.count(TOKEN), 0);
+    }
 }

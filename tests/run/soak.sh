@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# soak.sh [SECONDS]: each fuzz target for so long (ten minutes unless said otherwise). What it finds
+# is kept below fuzz/artifacts; what it learns is not kept in the repository.
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+
+seconds=${1:-600}
+learnt=$(mktemp -d)
+trap 'rm -rf "$learnt"' EXIT
+cd src-tauri/crates/auth
+for target in challenge metadata callback token; do
+  mkdir "$learnt/$target"
+  # The fuzzer wants flags of the compiler that only a nightly has under their own name.
+  RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir "$CARGO_TARGET_DIR/fuzz" "$target" \
+    "$learnt/$target" "fuzz/corpus/$target" -- -max_total_time="$seconds" -print_final_stats=1 2>&1 |
+    tee "$learnt/log" | grep -E 'panicked|SUMMARY|stat::number_of_executed_units|^Done' || true
+  if grep -qE 'SUMMARY: |panicked at' "$learnt/log"; then
+    tail -n 60 "$learnt/log"
+    echo "$target: a finding, see src-tauri/crates/auth/fuzz/artifacts/$target"
+    exit 1
+  fi
+  echo "$target: $seconds s without a finding"
+done
