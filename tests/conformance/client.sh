@@ -24,6 +24,16 @@ case ${MCP_CONFORMANCE_SCENARIO:-} in
     [ -z "$KEYFOB_CONFORMANCE_SECRET" ] || options+=(--client-secret-env KEYFOB_CONFORMANCE_SECRET)
     [ -z "$KEYFOB_CONFORMANCE_KEY" ] || options+=(--client-key-env KEYFOB_CONFORMANCE_KEY)
     ;;
+  auth/enterprise-managed-authorization)
+    KEYFOB_CONFORMANCE_SECRET=$(given client_secret)
+    KEYFOB_CONFORMANCE_ID_TOKEN=$(given idp_id_token)
+    export KEYFOB_CONFORMANCE_SECRET KEYFOB_CONFORMANCE_ID_TOKEN
+    options+=(
+      --sign-in enterprise --client-id "$(given client_id)" --client-secret-env KEYFOB_CONFORMANCE_SECRET
+      --idp-issuer "$(given idp_issuer)" --idp-client-id "$(given idp_client_id)"
+      --idp-token-endpoint "$(given idp_token_endpoint)" --idp-id-token-env KEYFOB_CONFORMANCE_ID_TOKEN
+    )
+    ;;
   auth/dpop*) options+=(--dpop) ;;
 esac
 if [ "${MCP_CONFORMANCE_SCENARIO:-}" = auth/pre-registration ] && [ -n "$context" ]; then

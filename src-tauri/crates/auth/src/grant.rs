@@ -350,6 +350,7 @@ mod tests {
             expires_at: None,
             scopes: None,
             account: None,
+            id_token: None,
         });
         assert_eq!(renewed.refresh, grant().refresh);
         assert_eq!(renewed.access, Secret::new("new"));

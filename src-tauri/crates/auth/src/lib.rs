@@ -16,6 +16,7 @@ pub mod dpop;
 pub mod error_code;
 pub mod flow;
 pub mod grant;
+mod id_jag;
 pub mod jwt;
 pub mod metadata;
 pub mod registration;

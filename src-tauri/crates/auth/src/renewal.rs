@@ -13,7 +13,7 @@ impl Grant {
     /// Whether there is a way to renew it. Without one it lasts as long as its access token.
     pub fn can_renew(&self) -> bool {
         match self.way {
-            SignInWay::Browser => self.refresh.is_some(),
+            SignInWay::Browser | SignInWay::Enterprise => self.refresh.is_some(),
             SignInWay::ClientCredentials => true,
         }
     }
@@ -34,10 +34,10 @@ impl Grant {
     ) -> Option<Request> {
         let (endpoint, resource) = (&self.token_endpoint, self.resource.as_deref());
         let mut request = match (&self.refresh, self.way) {
-            (Some(refresh), SignInWay::Browser) => {
+            (Some(refresh), SignInWay::Browser | SignInWay::Enterprise) => {
                 token::refresh(&self.registration, endpoint, refresh, resource)?
             }
-            (None, SignInWay::Browser) => return None,
+            (None, SignInWay::Browser | SignInWay::Enterprise) => return None,
             // RFC 6749 section 4.4.3: a refresh token should not be there, and is not needed.
             (_, SignInWay::ClientCredentials) => {
                 let scopes = &self.requested_scopes;

@@ -44,6 +44,8 @@ pub struct Tokens {
     pub scopes: Option<Vec<String>>,
     /// Who signed in, as far as the ID token tells; for display only.
     pub account: Option<String>,
+    /// The ID token, where there is one; only an identity provider is shown it again.
+    pub id_token: Option<Secret>,
 }
 
 /// Why there are no tokens.
@@ -210,6 +212,7 @@ pub fn parse_as(
         expires_at: parsed.expires_in().map(|life| now.plus(life)),
         scopes: parsed.scopes().map(|list| list.iter().map(|s| s.to_string()).collect()),
         account: parsed.extra_fields().account(),
+        id_token: parsed.extra_fields().id_token.clone().map(Secret::new),
     })
 }
 
@@ -338,7 +341,7 @@ fn not_now(response: &Response) -> TokenError {
     TokenError::NotNow { status: response.status, retry_after: response.retry_after() }
 }
 
-/// The one extra member that we read; never kept, only a name is taken out of it.
+/// The one extra member that we read; it is never kept.
 #[derive(Deserialize, Serialize)]
 struct IdToken {
     #[serde(default, skip_serializing)]

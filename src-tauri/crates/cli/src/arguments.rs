@@ -97,7 +97,8 @@ pub(crate) struct Add {
     /// Read the client's secret from this environment variable
     #[arg(long, value_name = "VAR")]
     pub(crate) client_secret_env: Option<String>,
-    /// How to sign in: browser, or client-credentials for a client of your own without a person
+    /// How to sign in: browser; client-credentials, for a client of your own without a person; or
+    /// enterprise, where your company's identity provider vouches for you
     #[arg(long, value_name = "WAY", value_parser = sign_in_way)]
     pub(crate) sign_in: Option<SignInWay>,
     /// Read the client's private key (PEM) from stdin, up to its last line
@@ -106,6 +107,18 @@ pub(crate) struct Add {
     /// Take only access that is bound to a key, which never leaves Keyfob (DPoP)
     #[arg(long)]
     pub(crate) dpop: bool,
+    /// The issuer of your company's identity provider, for --sign-in enterprise
+    #[arg(long, value_name = "URL")]
+    pub(crate) idp_issuer: Option<String>,
+    /// Your client there
+    #[arg(long, value_name = "ID")]
+    pub(crate) idp_client_id: Option<String>,
+    /// Read that client's secret from this environment variable
+    #[arg(long, value_name = "VAR")]
+    pub(crate) idp_client_secret_env: Option<String>,
+    /// The identity provider's token endpoint, where it does not describe itself
+    #[arg(long, value_name = "URL")]
+    pub(crate) idp_token_endpoint: Option<String>,
     /// A scope to ask for; may be repeated
     #[arg(long, value_name = "S")]
     pub(crate) scope: Vec<String>,
@@ -186,7 +199,8 @@ pub(crate) struct Running {
 /// MCP's extensions.
 #[derive(Debug, Args)]
 pub(crate) struct Extensions {
-    /// How to sign in: browser, or client-credentials for a client of your own without a person
+    /// How to sign in: browser; client-credentials, for a client of your own without a person; or
+    /// enterprise, where your company's identity provider vouches for you
     #[arg(long, value_name = "WAY", value_parser = sign_in_way)]
     pub(crate) sign_in: Option<SignInWay>,
     /// Read the client's private key (PEM) from this environment variable
@@ -195,11 +209,27 @@ pub(crate) struct Extensions {
     /// Take only access that is bound to a key, which never leaves Keyfob (DPoP)
     #[arg(long)]
     pub(crate) dpop: bool,
+    /// The issuer of your company's identity provider, for --sign-in enterprise
+    #[arg(long, value_name = "URL")]
+    pub(crate) idp_issuer: Option<String>,
+    /// Your client there
+    #[arg(long, value_name = "ID")]
+    pub(crate) idp_client_id: Option<String>,
+    /// Read that client's secret from this environment variable
+    #[arg(long, value_name = "VAR")]
+    pub(crate) idp_client_secret_env: Option<String>,
+    /// The identity provider's token endpoint, where it does not describe itself
+    #[arg(long, value_name = "URL")]
+    pub(crate) idp_token_endpoint: Option<String>,
+    /// Read an ID token that you have already from this environment variable
+    #[arg(long, value_name = "VAR")]
+    pub(crate) idp_id_token_env: Option<String>,
 }
 
 fn sign_in_way(text: &str) -> Result<SignInWay, String> {
     let json = serde_json::Value::from(text);
-    serde_json::from_value(json).map_err(|_| "it is browser or client-credentials".to_owned())
+    serde_json::from_value(json)
+        .map_err(|_| "it is browser, client-credentials or enterprise".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -168,6 +168,8 @@ fn new_server(running: &Running, url: &str) -> Result<NewServer, Problem> {
         allow_guessed_endpoints: running.allow_legacy,
         extensions: serve::extensions(&running.extensions),
         client_key: secrets.client_key,
+        idp_client_secret: secrets.idp_client_secret,
+        idp_id_token: secrets.idp_id_token,
     })
 }
 

@@ -226,7 +226,13 @@ async fn add(add: Add) -> Result<u8, Problem> {
     } else {
         serve::secret_from(add.client_secret_env.as_deref())?
     };
-    let extensions = Extensions { sign_in: add.sign_in.unwrap_or_default(), dpop: add.dpop };
+    let extensions = Extensions {
+        sign_in: add.sign_in.unwrap_or_default(),
+        dpop: add.dpop,
+        idp_issuer: add.idp_issuer,
+        idp_client_id: add.idp_client_id,
+        idp_token_endpoint: add.idp_token_endpoint,
+    };
     let headers = add.header.into_iter().map(|name| {
         let value = line(&format!("the value of the header {name}"))?;
         Ok((name, value))
@@ -249,6 +255,8 @@ async fn add(add: Add) -> Result<u8, Problem> {
         allow_guessed_endpoints: false,
         extensions,
         client_key,
+        idp_client_secret: serve::secret_from(add.idp_client_secret_env.as_deref())?,
+        idp_id_token: None,
     });
     let told = ask_at(Link::open_probing().await?, request).await?;
     let server: ServerView = parsed(told)?;

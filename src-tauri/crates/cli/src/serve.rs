@@ -106,14 +106,24 @@ pub(crate) fn options(running: &Running, store: Option<Store>) -> Result<Options
 
 /// What is set of the extensions.
 pub(crate) fn extensions(given: &arguments::Extensions) -> Extensions {
-    Extensions { sign_in: given.sign_in.unwrap_or_default(), dpop: given.dpop }
+    Extensions {
+        sign_in: given.sign_in.unwrap_or_default(),
+        dpop: given.dpop,
+        idp_issuer: given.idp_issuer.clone(),
+        idp_client_id: given.idp_client_id.clone(),
+        idp_token_endpoint: given.idp_token_endpoint.clone(),
+    }
 }
 
 /// What that needs, out of the environment.
 pub(crate) fn extension_secrets(
     given: &arguments::Extensions,
 ) -> Result<ExtensionSecrets, Problem> {
-    Ok(ExtensionSecrets { client_key: secret_from(given.client_key_env.as_deref())? })
+    Ok(ExtensionSecrets {
+        client_key: secret_from(given.client_key_env.as_deref())?,
+        idp_client_secret: secret_from(given.idp_client_secret_env.as_deref())?,
+        idp_id_token: secret_from(given.idp_id_token_env.as_deref())?,
+    })
 }
 
 /// A secret out of the environment: an argument could be read by everyone.

@@ -1,5 +1,6 @@
 //! One try with one registration: from preflight or push to the browser, and the way down from it.
 
+use super::finding_provider::FindingProvider;
 use super::granting::Granting;
 use super::in_browser::InBrowser;
 use super::ladder::{self, DocumentTried, Tried};
@@ -8,6 +9,7 @@ use super::pushing::Pushing;
 use super::{Input, Memo, ResourceForm, Run, SignInError, SignInWay, Site, Turn, failed};
 use crate::authorize::{AuthorizationRequest, Binding};
 use crate::error_code::ErrorCode;
+use crate::id_jag::Wanted;
 use crate::jwt::ALGORITHM;
 use crate::registration::{Refusal, Registration, RegistrationKind};
 use crate::scope::{self, OFFLINE_ACCESS, Wishes};
@@ -22,6 +24,9 @@ pub(super) struct Attempt {
     pub(super) is_reused: bool,
     pub(super) scopes: Vec<String>,
     pub(super) resource: Option<String>,
+    /// The attempt at the server's sign-in service for which this one visits the identity
+    /// provider; with it this one ends in an ID token and not in a grant.
+    pub(super) errand: Option<Box<Self>>,
 }
 
 impl Attempt {
@@ -37,12 +42,14 @@ impl Attempt {
     ) -> Turn {
         let scopes = scopes(&site, &tried, run);
         let resource = resource(&site, &tried, run);
-        let attempt = Self { site, registration, tried, is_reused, scopes, resource };
+        let attempt = Self { site, registration, tried, is_reused, scopes, resource, errand: None };
         if let Err(error) = attempt.check_dpop(run, input) {
             return failed(error);
         }
-        if run.plan.extensions.way == SignInWay::ClientCredentials {
-            return Granting::enter(attempt, run, input);
+        match run.plan.extensions.way {
+            SignInWay::Browser => {}
+            SignInWay::ClientCredentials => return Granting::enter(attempt, run, input),
+            SignInWay::Enterprise => return FindingProvider::enter(attempt, run, input),
         }
         let server = &attempt.site.server;
         if server.require_pushed_authorization_requests {
@@ -66,8 +73,10 @@ impl Attempt {
         let scopes = scopes(&self.site, &tried, run);
         let resource = resource(&self.site, &tried, run);
         let attempt = Self { tried, scopes, resource, ..self };
-        if run.plan.extensions.way == SignInWay::ClientCredentials {
-            return Granting::enter(attempt, run, input);
+        match run.plan.extensions.way {
+            SignInWay::Browser => {}
+            SignInWay::ClientCredentials => return Granting::enter(attempt, run, input),
+            SignInWay::Enterprise => return FindingProvider::enter(attempt, run, input),
         }
         if attempt.site.server.require_pushed_authorization_requests {
             return Pushing::enter(attempt, run, input);
@@ -104,6 +113,12 @@ impl Attempt {
         }
     }
 
+    /// What the identity provider is asked to vouch for.
+    pub(super) fn wanted_assertion(&self) -> Wanted<'_> {
+        let resource = self.resource.as_deref();
+        Wanted { audience: self.issuer(), resource, scopes: &self.scopes }
+    }
+
     pub(super) fn issuer(&self) -> &str {
         &self.site.server.issuer
     }
@@ -119,6 +134,10 @@ impl Attempt {
     ) -> Turn {
         if error.refuses_client() {
             return self.step_down(error, run, input);
+        }
+        // What the others are about is between the server's own sign-in service and us.
+        if self.errand.is_some() {
+            return failed(otherwise(self.issuer().to_owned()));
         }
         let mut tried = self.tried.clone();
         if let (ErrorCode::InvalidTarget, Some(resource)) = (&error, &self.resource) {

@@ -5,6 +5,7 @@
 use super::attempt::Attempt;
 use super::ladder::DocumentTried;
 use super::token_request::TokenRequest;
+use super::vouching::Vouching;
 use super::{Input, Memo, Next, Outcome, Run, SignInError, State, Turn, failed, over};
 use crate::authorize::Binding;
 use crate::grant::Grant;
@@ -64,6 +65,21 @@ impl Exchanging {
             return (State::Exchanging(Self { attempt, sent }), Next::Fetch(request));
         }
         match token::parse_as(sent.token_type(), &response, input.now) {
+            Ok(tokens) if attempt.errand.is_some() => {
+                let Attempt { site, registration, errand, .. } = attempt;
+                let (Some(next), Some(id_token)) = (errand, tokens.id_token) else {
+                    run.trace.push(line("no ID token".to_owned()).warn());
+                    let cause = TokenError::Unusable("it has no ID token");
+                    return failed(SignInError::Exchange { issuer: site.server.issuer, cause });
+                };
+                run.trace.push(line("the identity provider knows you".to_owned()));
+                let endpoint = site.server.token_endpoint;
+                // Should the next steps have to be gone once more, nobody is asked again.
+                if let Some(provider) = &mut run.plan.extensions.identity_provider {
+                    provider.id_token = Some(id_token.clone());
+                }
+                Vouching::enter(*next, &registration, &endpoint, &id_token, input)
+            }
             Ok(tokens) => {
                 let grant = grant(&attempt, sent.key, tokens, run);
                 let said = match (&grant.refresh, grant.expires_at) {

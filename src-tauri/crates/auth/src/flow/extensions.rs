@@ -17,16 +17,9 @@ pub enum SignInWay {
     /// A client of the user's own, without any person
     /// (`io.modelcontextprotocol/oauth-client-credentials`).
     ClientCredentials,
-}
-
-impl SignInWay {
-    /// Whether it needs nobody, so that it may begin by itself.
-    pub fn is_unattended(self) -> bool {
-        match self {
-            Self::Browser => false,
-            Self::ClientCredentials => true,
-        }
-    }
+    /// The company's identity provider vouches for the person
+    /// (`io.modelcontextprotocol/enterprise-managed-authorization`).
+    Enterprise,
 }
 
 /// What a sign-in is given of the extensions; by default nothing.
@@ -38,6 +31,23 @@ pub struct Extensions {
     pub client_key: Option<Secret>,
     /// Whether tokens must be bound to a key, whatever the server says (RFC 9449).
     pub dpop: bool,
+    /// The company's identity provider, for [`SignInWay::Enterprise`].
+    pub identity_provider: Option<IdentityProvider>,
+}
+
+/// A company's identity provider, and the client that the user has there.
+#[derive(Clone, Debug)]
+pub struct IdentityProvider {
+    /// Its issuer.
+    pub issuer: String,
+    /// The client id there.
+    pub client_id: String,
+    /// The client secret there, if any.
+    pub client_secret: Option<Secret>,
+    /// Its token endpoint, where that need not be looked for.
+    pub token_endpoint: Option<String>,
+    /// An ID token of the person; without one they are sent there.
+    pub id_token: Option<Secret>,
 }
 
 impl Extensions {

@@ -130,7 +130,7 @@ pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) 
     if run.only_surveys {
         return Survey::found(&site, &tried, &rung, run, input);
     }
-    if way == SignInWay::ClientCredentials && !matches!(rung, Rung::Own(_)) {
+    if way != SignInWay::Browser && !matches!(rung, Rung::Own(_)) {
         let issuer = site.server.issuer;
         return failed(SignInError::NoRegistrationRoute { issuer, refused: None });
     }

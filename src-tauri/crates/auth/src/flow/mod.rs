@@ -4,11 +4,13 @@
 //! in parallel and nothing on speculation: a location that the order does not reach is not asked.
 
 mod asked;
+mod asserting;
 mod attempt;
 mod error;
 mod exchanging;
 mod extensions;
 mod filling_in;
+mod finding_provider;
 mod finding_resource;
 mod finding_server;
 mod granting;
@@ -23,13 +25,16 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod token_request;
+mod vouching;
 
 use self::asked::Asked;
+use self::asserting::Asserting;
 use self::attempt::Attempt;
 pub use self::error::SignInError;
 use self::exchanging::Exchanging;
-pub use self::extensions::{Extensions, SignInWay};
+pub use self::extensions::{Extensions, IdentityProvider, SignInWay};
 use self::filling_in::FillingIn;
+use self::finding_provider::FindingProvider;
 use self::finding_resource::FindingResource;
 use self::finding_server::FindingServer;
 use self::granting::Granting;
@@ -40,6 +45,7 @@ use self::probing::Probing;
 use self::pushing::Pushing;
 use self::registering::Registering;
 pub use self::survey::{Survey, Way};
+use self::vouching::Vouching;
 use crate::authorize::{AuthorizationResponse, Entropy};
 use crate::challenge::Challenge;
 use crate::grant::Grant;
@@ -152,6 +158,9 @@ enum State {
     InBrowser(InBrowser),
     Exchanging(Exchanging),
     Granting(Granting),
+    FindingProvider(FindingProvider),
+    Vouching(Vouching),
+    Asserting(Asserting),
     Over,
 }
 
@@ -232,6 +241,9 @@ impl SignIn {
             (State::Pushing(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::Exchanging(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::Granting(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::FindingProvider(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Vouching(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Asserting(state), Event::Answer(answer)) => state.on(answer, run, &input),
             // A stray callback or click while an answer is awaited changes nothing.
             (state, Event::Callback(_) | Event::BrowserFailed(_) | Event::TryAnotherWay) => {
                 (state, Next::Wait)
@@ -264,6 +276,9 @@ impl SignIn {
             State::InBrowser(state) => state.attempt(),
             State::Exchanging(state) => state.attempt(),
             State::Granting(state) => state.attempt(),
+            State::FindingProvider(state) => state.attempt(),
+            State::Vouching(state) => state.attempt(),
+            State::Asserting(state) => state.attempt(),
             State::Probing(_)
             | State::FindingResource(_)
             | State::FindingServer(_)

@@ -30,7 +30,10 @@ impl TokenRequest {
     ) -> Result<(Self, Request), SignInError> {
         let unsafe_link = || SignInError::UnsafeLink { issuer: attempt.issuer().to_owned() };
         let bare = bare.ok_or_else(unsafe_link)?;
-        let key = match run.plan.extensions.wants_dpop(&attempt.site.ground) {
+        // At the identity provider nothing is bound.
+        let wants_key =
+            attempt.errand.is_none() && run.plan.extensions.wants_dpop(&attempt.site.ground);
+        let key = match wants_key {
             true => Some(SigningKey::generate(input.entropy).ok_or_else(unsafe_link)?),
             false => None,
         };

@@ -29,10 +29,7 @@ impl Controller {
     /// Whether a sign-in may begin for this request by itself. One that needs nobody always may; a
     /// failed one may again after a pause.
     fn may_begin(&mut self, id: &str, holds: bool) -> bool {
-        let is_unattended = self
-            .slots
-            .get(id)
-            .is_some_and(|slot| self.extensions_set(slot).sign_in.is_unattended());
+        let is_unattended = self.slots.get(id).is_some_and(|slot| self.is_unattended(slot));
         if let Some(slot) = self.slots.get_mut(id).filter(|_| is_unattended)
             && slot.failed_at.is_none_or(|at| clock::now().since(at) >= FAILED_PAUSE)
         {

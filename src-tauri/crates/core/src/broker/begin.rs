@@ -46,11 +46,12 @@ impl Controller {
         let (vault, reports, id) = (self.vault.clone(), self.reports.clone(), id.to_owned());
         let has_headers = !slot.config.headers.is_empty();
         let has_secret = slot.config.client_id.is_some();
+        let has_idp = slot.config.extensions.idp_client_id.is_some();
         let loads = self.loads.clone();
         tokio::spawn(async move {
             // The vault has one thread; who waits for it in a crowd would only run out of time.
             let _turn = loads.acquire().await;
-            let loaded = load(&vault, &id, has_secret, has_headers).await;
+            let loaded = load(&vault, &id, has_secret, has_idp, has_headers).await;
             let _ = reports.send(Report { server: id, report: ServerReport::Loaded(loaded) });
         });
     }
@@ -111,17 +112,25 @@ impl Controller {
     }
 
     fn extensions(&self, slot: &Slot) -> flow::Extensions {
-        let secrets = slot.extension_secrets.clone().or(&self.defaults.extension_secrets);
-        extensions::plan(self.extensions_set(slot), &secrets)
+        extensions::plan(self.extensions_set(slot), self.extension_secrets(slot))
     }
 
     /// What is set for this server, or else for all that say nothing of their own.
-    pub(super) fn extensions_set(&self, slot: &Slot) -> Extensions {
+    fn extensions_set<'a>(&'a self, slot: &'a Slot) -> &'a Extensions {
         if slot.config.extensions == Extensions::default() {
-            self.defaults.extensions
+            &self.defaults.extensions
         } else {
-            slot.config.extensions
+            &slot.config.extensions
         }
+    }
+
+    fn extension_secrets(&self, slot: &Slot) -> ExtensionSecrets {
+        slot.extension_secrets.clone().or(&self.defaults.extension_secrets)
+    }
+
+    /// Whether a sign-in to this server needs nobody.
+    pub(super) fn is_unattended(&self, slot: &Slot) -> bool {
+        extensions::is_unattended(self.extensions_set(slot), &self.extension_secrets(slot))
     }
 
     /// The issuer that the user has named.
@@ -221,6 +230,7 @@ async fn load(
     vault: &Vault,
     id: &str,
     has_secret: bool,
+    has_idp: bool,
     has_headers: bool,
 ) -> Result<Kept, Problem> {
     let get =
@@ -228,7 +238,8 @@ async fn load(
     let grant = get(EntryKind::Grant).await?;
     let secret = if has_secret { get(EntryKind::ClientSecret).await? } else { None };
     let client_key = if has_secret { get(EntryKind::ClientKey).await? } else { None };
-    let extensions = ExtensionSecrets { client_key };
+    let idp_client_secret = if has_idp { get(EntryKind::IdpSecret).await? } else { None };
+    let extensions = ExtensionSecrets { client_key, idp_client_secret, idp_id_token: None };
     let headers = if has_headers { get(EntryKind::Headers).await? } else { None };
     let grant = grant.and_then(|text| Grant::decode(&text).ok()).map(Box::new);
     let headers = headers

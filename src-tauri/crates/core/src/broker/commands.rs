@@ -340,6 +340,7 @@ impl Controller {
         if is_final {
             gone.push((EntryKind::ClientSecret, id.clone()));
             gone.push((EntryKind::ClientKey, id.clone()));
+            gone.push((EntryKind::IdpSecret, id.clone()));
             gone.push((EntryKind::Headers, id.clone()));
             self.forget_server(&id, name);
             if let Some(entry) = &registration {

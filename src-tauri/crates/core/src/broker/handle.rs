@@ -104,8 +104,13 @@ impl Handle {
             self.keep(EntryKind::ClientSecret, &id, secret.clone()).await?;
         }
         let extensions = new.extension_secrets();
-        if let Some(key) = &extensions.client_key {
-            self.keep(EntryKind::ClientKey, &id, key.clone()).await?;
+        for (kind, secret) in [
+            (EntryKind::ClientKey, &extensions.client_key),
+            (EntryKind::IdpSecret, &extensions.idp_client_secret),
+        ] {
+            if let Some(secret) = secret {
+                self.keep(kind, &id, secret.clone()).await?;
+            }
         }
         if !new.headers.is_empty() {
             let pairs: Vec<_> = new.headers.iter().map(|(n, v)| (n, v.expose())).collect();
@@ -115,7 +120,12 @@ impl Handle {
         let secrets = NewSecrets { client: new.client_secret, extensions, headers: new.headers };
         let added = self.ask(|answer| Command::Add { server, secrets, answer }).await;
         if added.is_err() {
-            for kind in [EntryKind::ClientSecret, EntryKind::ClientKey, EntryKind::Headers] {
+            for kind in [
+                EntryKind::ClientSecret,
+                EntryKind::ClientKey,
+                EntryKind::IdpSecret,
+                EntryKind::Headers,
+            ] {
                 if let Ok(entry) = entry(kind, &id) {
                     let _ = self.vault.delete(&entry).await;
                 }

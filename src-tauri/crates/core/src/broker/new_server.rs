@@ -56,7 +56,7 @@ pub(super) fn checked(
     }
     let secrets = new.extension_secrets();
     let has_secret = new.client_secret.is_some();
-    extensions::check(new.extensions, &secrets, new.client_id.as_deref(), has_secret)
+    extensions::check(&new.extensions, &secrets, new.client_id.as_deref(), has_secret)
         .map_err(|cause| usage(cause.to_owned()))?;
     for (header, value) in &new.headers {
         let lower = header.to_ascii_lowercase();
@@ -82,6 +82,6 @@ pub(super) fn checked(
         enabled: true,
         allow_guessed_endpoints: new.allow_guessed_endpoints,
         allow_unadvertised_pkce: false,
-        extensions: new.extensions,
+        extensions: new.extensions.clone(),
     })
 }

@@ -262,11 +262,17 @@ impl Task {
 
     /// How far server-supplied URLs may reach: as far as what the user typed.
     async fn reach(&self) -> Reach {
-        let server = Reach::of_url(self.plan.server.url()).await;
-        match self.plan.issuer.as_deref().and_then(|issuer| url::Url::parse(issuer).ok()) {
-            Some(issuer) => server.max(Reach::of_url(&issuer).await),
-            None => server,
+        let provider = self.plan.extensions.identity_provider.as_ref();
+        let typed = [
+            self.plan.issuer.as_deref(),
+            provider.map(|provider| provider.issuer.as_str()),
+            provider.and_then(|provider| provider.token_endpoint.as_deref()),
+        ];
+        let mut reach = Reach::of_url(self.plan.server.url()).await;
+        for url in typed.into_iter().flatten().filter_map(|url| url::Url::parse(url).ok()) {
+            reach = reach.max(Reach::of_url(&url).await);
         }
+        reach
     }
 
     fn tell(&self, flow: &mut SignIn) {

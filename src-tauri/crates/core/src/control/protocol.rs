@@ -165,12 +165,22 @@ pub struct NewServer {
     /// The private key of the user's own client, as PEM.
     #[serde(with = "on_the_wire", default)]
     pub client_key: Option<Secret>,
+    /// The secret of the user's own client at the identity provider.
+    #[serde(with = "on_the_wire", default)]
+    pub idp_client_secret: Option<Secret>,
+    /// An ID token, for this run.
+    #[serde(with = "on_the_wire", default)]
+    pub idp_id_token: Option<Secret>,
 }
 
 impl NewServer {
     /// What goes into the vault for the extensions.
     pub fn extension_secrets(&self) -> ExtensionSecrets {
-        ExtensionSecrets { client_key: self.client_key.clone() }
+        ExtensionSecrets {
+            client_key: self.client_key.clone(),
+            idp_client_secret: self.idp_client_secret.clone(),
+            idp_id_token: self.idp_id_token.clone(),
+        }
     }
 }
 

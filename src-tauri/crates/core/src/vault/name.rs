@@ -66,6 +66,8 @@ pub enum EntryKind {
     ClientSecret,
     /// The private key of the user's own client.
     ClientKey,
+    /// The secret of the user's own client at an identity provider.
+    IdpSecret,
     /// Request headers that the user typed.
     Headers,
 }
@@ -78,6 +80,7 @@ impl EntryKind {
             Self::Registration => "registration",
             Self::ClientSecret => "client-secret",
             Self::ClientKey => "client-key",
+            Self::IdpSecret => "idp-secret",
             Self::Headers => "headers",
         }
     }

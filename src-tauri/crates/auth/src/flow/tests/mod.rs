@@ -6,6 +6,7 @@ mod callback;
 mod client_credentials;
 mod dpop;
 mod endings;
+mod enterprise;
 mod issuers;
 mod ladder;
 mod preflight;
