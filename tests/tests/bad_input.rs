@@ -28,6 +28,27 @@ impl Site for Portal {
     }
 }
 
+/// 6.2-6: a secret says nothing without the client it belongs to.
+#[tokio::test]
+async fn a_secret_without_its_client_id() {
+    let scene = Scene::start().await;
+    let url = scene.mcp.url();
+    let arguments = ["add", "--name", "s", "--client-secret-stdin", &url];
+    let before = scene.stored().await;
+    let output = scene.keyfob.run_with(&arguments, Stdin::Text("hush\n"), PATIENCE).await;
+    output.expect_code(2).one_sentence();
+    assert_eq!(scene.stored().await, before);
+}
+
+/// 6.2-22: no port to come back to.
+#[tokio::test]
+async fn port_nought_is_no_setting() {
+    let keyfob = Keyfob::new(Store::Memory);
+    std::fs::write(keyfob.home().join("config/config.toml"), "port = 0\n").expect("a file");
+    let output = keyfob.run(&["list"]).await.expect_code(1);
+    assert!(output.one_sentence().contains("port = 0"), "{output}");
+}
+
 #[tokio::test]
 async fn an_address_where_nobody_answers() {
     let scene = Scene::start().await;

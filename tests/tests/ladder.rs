@@ -227,7 +227,10 @@ async fn refused_with_nothing_below_asks_for_an_own_client_and_remembers_nothing
     })
     .await;
     scene.add("s", &[]).await.ok();
-    scene.connect("s", Visit::Allow).await.expect_code(5);
+    let refused = scene.connect("s", Visit::Allow).await.expect_code(5);
+    let said = refused.stderr.as_str();
+    let redirect = format!("http://127.0.0.1:{}/callback", scene.keyfob.port());
+    assert!(said.contains(&redirect), "what to register: {said}");
     assert!(registration(&scene).await.is_null());
     scene.authority.set(|s| s.cimd = Cimd::On);
     scene.connect("s", Visit::Allow).await.ok();
@@ -245,6 +248,8 @@ async fn a_closed_registration_is_told_with_the_way_out() {
         scene.add("s", &[]).await.ok();
         let output = scene.connect("s", Visit::Allow).await.expect_code(5);
         output.one_sentence();
+        let waits = output.stderr.contains("try again in 30 s");
+        assert_eq!(waits, dcr == Dcr::TooMany, "R3c: {output}");
         assert!(scene.authority.journal().registrations().len() <= 2, "{dcr:?} in a loop");
     }
 }

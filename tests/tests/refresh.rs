@@ -224,3 +224,19 @@ async fn refusals_without_a_code_end_in_a_new_sign_in_and_not_in_waiting() {
     scene.connect("s", Visit::Allow).await.ok();
     scene.echo("s", "signed in again").await;
 }
+
+/// A4d, K7: access that is refused as soon as it is given is told for what it is, not as "sign in
+/// again", which leads in a circle.
+#[tokio::test]
+async fn access_that_is_refused_as_soon_as_it_is_given_is_told_for_what_it_is() {
+    let scene = Scene::with(|s| s.mcp.refuses_all = true).await;
+    scene.add("s", &[]).await.ok();
+    scene.connect("s", Visit::Allow).await;
+    let output = scene.call("s", "echo", &json!({"text": "x"})).await.expect_code(5);
+    assert_eq!(output.problem()["code"], "token-not-accepted", "{output}");
+    let status = scene.status("s").await;
+    assert_eq!((&status["level"], &status["text"]), (&json!("red"), &json!("Access not accepted")));
+    scene.mcp.set(|s| s.refuses_all = false);
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "mended").await;
+}

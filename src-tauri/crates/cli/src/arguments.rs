@@ -110,6 +110,9 @@ pub(crate) struct Connect {
     /// system, none (print the link), or the path of a program that gets the link
     #[arg(long, value_name = "B")]
     pub(crate) browser: Option<String>,
+    /// The sign-in service to use, where the server names several
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
     /// Give up after so many seconds
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) deadline: Option<u64>,

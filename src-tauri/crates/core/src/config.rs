@@ -24,6 +24,9 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// `system`, `none`, or the path of a program.
     pub browser: Option<String>,
+    /// Issuers at which a client document is shown without trying it out first.
+    #[serde(default)]
+    pub no_preflight: Vec<String>,
 }
 
 /// One entry of the list.
@@ -109,6 +112,9 @@ impl Config {
             text.parse().map_err(|error: toml_edit::TomlError| invalid(first_line(&error)))?;
         let parsed: Parsed = toml_edit::de::from_document(document.clone())
             .map_err(|error| invalid(first_line(&error)))?;
+        if parsed.settings.port == Some(0) {
+            return Err(invalid("port = 0 is no port to come back to".to_owned()));
+        }
         for server in &parsed.servers {
             check_name(&server.name).map_err(|cause| invalid(cause.to_string()))?;
             ServerUrl::parse(&server.url)
@@ -286,7 +292,8 @@ impl Config {
 }
 
 /// The keys of the file itself.
-const SETTINGS: [&str; 5] = ["port", "client_metadata_url", "ca_file", "browser", "servers"];
+const SETTINGS: [&str; 6] =
+    ["port", "client_metadata_url", "ca_file", "browser", "no_preflight", "servers"];
 
 /// The keys of a server's table.
 const SERVER_KEYS: [&str; 10] = [
@@ -381,9 +388,12 @@ mod tests {
     fn a_broken_file_is_named_and_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.toml");
-        for broken in
-            ["port = \"x\"", "[[servers]]\nname = \"k\"\nid=\"1\"\nurl = \"https://h\"", "= 1"]
-        {
+        for broken in [
+            "port = \"x\"",
+            "port = 0",
+            "[[servers]]\nname = \"k\"\nid=\"1\"\nurl = \"https://h\"",
+            "= 1",
+        ] {
             std::fs::write(&file, broken).expect("written");
             let problem = Config::load(&file).expect_err("a problem");
             assert_eq!(problem.code, Code::ConfigInvalid);

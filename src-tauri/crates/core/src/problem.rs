@@ -43,6 +43,7 @@ pub enum Code {
     Offline,
     PkceUnsupported,
     PortTaken,
+    PrivateAddress,
     RegistrationRefused,
     ResourceMismatch,
     Retry,
@@ -53,6 +54,7 @@ pub enum Code {
     SignInRefused,
     Timeout,
     TlsUntrusted,
+    TokenNotAccepted,
     ToolFailed,
     UnknownClient,
     UnknownServer,
@@ -106,6 +108,9 @@ impl Problem {
         match error {
             SignInError::Unreachable { target, cause: NoAnswer::Untrusted(cause) } => {
                 with(Code::TlsUntrusted).with("target", target).with("cause", cause)
+            }
+            SignInError::Unreachable { target, cause: NoAnswer::Forbidden(_) } => {
+                with(Code::PrivateAddress).with("target", target)
             }
             SignInError::Unreachable { target, cause } => {
                 with(Code::Unreachable).with("target", target).with("cause", cause)

@@ -23,6 +23,8 @@ pub struct Plan {
     pub headers: HeaderMap,
     /// The issuer that the user wrote for this server.
     pub issuer: Option<String>,
+    /// The issuer that this server's last sign-in ended at.
+    pub chosen_issuer: Option<String>,
     /// The user's own client.
     pub own_client: Option<OwnClient>,
     /// The scopes that the user wrote for this server.

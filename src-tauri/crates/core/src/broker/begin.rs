@@ -8,14 +8,14 @@ use http::HeaderMap;
 use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri, redirect_uri_by_name};
 use keyfob_auth::flow::{self, Next, OwnClient, Plan, SignIn, SignInError};
 use keyfob_auth::grant::{Grant, decode_registration};
-use keyfob_auth::registration::Registration;
+use keyfob_auth::registration::{Registration, RegistrationKind};
 use keyfob_auth::{Secret, ServerUrl};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::controller::{Controller, entry};
 use super::report::{Probe, Report, ServerReport};
-use super::sign_in::Task;
+use super::sign_in::{self, Task};
 use super::slot::{Slot, UnderWay};
 use super::{refresh, vault_problem};
 use crate::browser::Browser;
@@ -26,6 +26,23 @@ use crate::reach::Reach;
 use crate::remembered::ServerFacts;
 use crate::server::{Event, State};
 use crate::vault::{EntryId, EntryKind, Vault};
+
+/// How a sign-in is to be made.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Where, in place of where the server says.
+    pub(super) issuer: Option<String>,
+    /// How the link is opened; as set, where absent.
+    pub(super) browser: Option<Browser>,
+    /// How long it may take.
+    pub(super) window: Duration,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { issuer: None, browser: None, window: sign_in::WINDOW }
+    }
+}
 
 /// What is in the vault of one server.
 #[derive(Debug)]
@@ -78,6 +95,7 @@ impl Controller {
             refused_later: facts.and_then(|f| f.refused_later.clone()).map(Into::into),
             headers: own_headers,
             issuer: self.issuer(slot),
+            chosen_issuer: facts.and_then(|facts| facts.chosen_issuer.clone()),
             own_client: self.own_client(slot),
             scopes: match slot.config.scopes.as_slice() {
                 [] => self.defaults.scopes.clone(),
@@ -96,7 +114,10 @@ impl Controller {
                 .accepted
                 .iter()
                 .filter(|(_, url)| Some(url.as_str()) == document)
-                .map(|(issuer, _)| issuer.clone())
+                .map(|(issuer, _)| issuer)
+                // Where the user wants no preflight, it is as if the document had been accepted.
+                .chain(&self.config.settings.no_preflight)
+                .cloned()
                 .collect(),
             registrations: Vec::new(),
             resource_forms: facts.map(ServerFacts::resource_forms).unwrap_or_default(),
@@ -126,11 +147,15 @@ impl Controller {
     }
 
     /// Begins a sign-in, unless one is under way.
-    pub(super) fn begin_sign_in(&mut self, id: &str, browser: Option<Browser>, window: Duration) {
+    pub(super) fn begin_sign_in(&mut self, id: &str, wanted: Wanted) {
+        let Wanted { issuer, browser, window } = wanted;
         let Some(slot) = self.slots.get(id).filter(|slot| slot.sign_in.is_none()) else { return };
         let (Some(mut plan), Ok(entry)) = (self.plan(slot), entry(EntryKind::Grant, id)) else {
             return;
         };
+        // For this once; where it ends well, it is the one that is asked first from then on. It
+        // says nothing about whom the user's own client belongs to.
+        plan.issuer = issuer.or(plan.issuer);
         let browser =
             browser.or_else(|| slot.browser.clone()).unwrap_or_else(|| self.browser.clone());
         let (wishes, wished) = mpsc::unbounded_channel();
@@ -178,9 +203,10 @@ impl Controller {
         if slot.is_refreshing {
             return;
         }
-        let (Some(grant), Ok(entry)) = (slot.grant.clone(), entry(EntryKind::Grant, id)) else {
+        let (Some(mut grant), Ok(entry)) = (slot.grant.clone(), entry(EntryKind::Grant, id)) else {
             return;
         };
+        renew_own_secret(&mut grant, slot);
         let epoch = slot.turn.epoch();
         let work = refresh::refresh(
             grant,
@@ -197,6 +223,16 @@ impl Controller {
             slot.is_refreshing = true;
         }
         self.step(id, Event::RefreshBegan);
+    }
+}
+
+/// The secret of the user's own client may have been changed since the grant was made.
+fn renew_own_secret(grant: &mut Grant, slot: &Slot) {
+    let registration = &mut grant.registration;
+    let is_own = registration.kind == RegistrationKind::PreRegistered
+        && slot.config.client_id.as_ref() == Some(&registration.client_id);
+    if let (true, Some(_), Some(secret)) = (is_own, &registration.secret, &slot.own_secret) {
+        registration.secret = Some(secret.clone());
     }
 }
 

@@ -47,6 +47,9 @@ pub enum Request {
     Connect {
         /// Its name.
         name: String,
+        /// Where, in place of where the server says.
+        #[serde(default)]
+        issuer: Option<String>,
         /// How to open the link; the setting's way when absent.
         browser: Option<Browser>,
         /// How long to wait for the person, in seconds; ten minutes when absent.

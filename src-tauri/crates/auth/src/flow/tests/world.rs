@@ -164,6 +164,7 @@ pub(super) fn plan() -> Plan {
         refused_later: None,
         headers: HeaderMap::new(),
         issuer: None,
+        chosen_issuer: None,
         own_client: None,
         scopes: Vec::new(),
         had_scopes: Vec::new(),
