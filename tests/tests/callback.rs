@@ -48,6 +48,30 @@ async fn what_is_opened_tells_nothing_and_works_once() {
     running.finish(Duration::from_secs(10)).await.ok();
 }
 
+/// Where the browser runs elsewhere, its last address is carried over by hand.
+#[tokio::test]
+async fn a_pasted_address_ends_the_sign_in_and_a_foreign_one_changes_nothing() {
+    let scene = Scene::start().await;
+    let paste = async |address: &str| {
+        let patience = Duration::from_secs(10);
+        scene.keyfob.run_with(&["paste", "s"], Stdin::Text(&format!("{address}\n")), patience).await
+    };
+    let (running, link) = waiting(&scene).await;
+    let callback = parameter(&link, "redirect_uri");
+    for foreign in ["", "nonsense", &callback, &format!("{callback}?code=c&state=made-up")] {
+        let refused = paste(foreign).await.expect_code(5);
+        assert!(refused.one_sentence().contains("not the address"), "{refused}");
+    }
+    let reply = RpcClient::new(&link).send("GET", &[], None).await.unwrap();
+    let address = reply.header("location").expect("an address").to_owned();
+    assert!(address.contains("code="), "{address}");
+    paste(&address).await.ok();
+    running.finish(Duration::from_secs(10)).await.ok();
+    scene.echo("s", "pasted").await;
+    paste(&address).await.expect_code(2);
+    scene.keyfob.run(&["another-way", "s"]).await.expect_code(2);
+}
+
 #[tokio::test]
 async fn what_is_not_ours_changes_nothing() {
     let scene = Scene::start().await;

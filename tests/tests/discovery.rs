@@ -1,7 +1,7 @@
 //! From a server's address to its authorization server: every route, both metadata formats.
 
-use keyfob_tests::authserver::{CimdFlag, Documents, Iss};
-use keyfob_tests::mcp::{Challenge, Guard, Prm};
+use keyfob_tests::authserver::{CimdFlag, Consent, Documents, Iss};
+use keyfob_tests::mcp::{Challenge, Era, Guard, Prm};
 use keyfob_tests::{Kind, Scene, Setup, Visit};
 use serde_json::json;
 
@@ -154,6 +154,42 @@ async fn a_server_may_challenge_only_where_it_matters() {
         .await
         .ok();
     assert_eq!(output.stdout, "late\n");
+}
+
+/// T8: `connect` alone cannot see it; what a client met is kept, also over a restart and a denied
+/// first try.
+#[tokio::test]
+async fn what_a_client_met_starts_the_sign_in_of_a_server_that_answers_freely() {
+    let mut scene = Scene::with(|s| {
+        s.mcp.guard = Guard::ToolCalls;
+        s.authority.consent = Consent::Page;
+    })
+    .await;
+    scene.add("s", &[]).await.ok();
+    assert_eq!(scene.status("s").await["state"], "open");
+    scene.call("s", "echo", &json!({"text": "early"})).await.expect_code(5);
+    assert_eq!(scene.status("s").await["state"], "signed-out");
+    scene.connect("s", Visit::Deny).await.expect_code(5);
+
+    scene.keyfob.stop().await;
+    scene.keyfob.serve().await;
+    assert_eq!(scene.status("s").await["state"], "signed-out", "it is not taken for open again");
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(scene.status("s").await["state"], "ready");
+    scene.echo("s", "late").await;
+}
+
+/// 6.2-41: a server of the stateless revision tells an `initialize` so before it asks for a token.
+#[tokio::test]
+async fn a_server_that_refuses_the_revision_first_is_signed_in_to() {
+    let scene = Scene::with(|s| {
+        s.mcp.era = Era::Modern;
+        s.mcp.revision_first = true;
+    })
+    .await;
+    let scene = scene.signed_in().await;
+    assert_eq!(scene.status("s").await["state"], "ready");
+    scene.echo("s", "stateless").await;
 }
 
 /// A refusal for security: exit 4, and no code goes anywhere.

@@ -1,7 +1,12 @@
 //! The registration ladder: pre-registered, client document, dynamic registration.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "test code")]
 
-use keyfob_tests::authserver::{Cimd, CimdFlag, Dcr, LoopbackPorts, StaticClient};
+use std::time::Duration;
+
+use keyfob_tests::authserver::{
+    Cimd, CimdFlag, Dcr, LoopbackNames, LoopbackPorts, Par, StaticClient,
+};
+use keyfob_tests::browser::{Choice, visit};
 use keyfob_tests::world::{PATIENCE, Stdin};
 use keyfob_tests::{BearerSeen, Scene, Visit};
 use serde_json::{Value, json};
@@ -132,6 +137,75 @@ async fn unauthorized_in_the_callback_means_registration() {
 #[tokio::test]
 async fn refused_at_the_token_endpoint_means_registration() {
     steps_down(Cimd::RefusedAtToken).await;
+}
+
+/// A sign-in that waits for somebody who sees an error page, and what `keyfob another-way` makes
+/// of it.
+async fn left_for_another_way(scene: &Scene) {
+    let ignoring = scene.keyfob.browser(Visit::Ignore).display().to_string();
+    let before = scene.keyfob.links().len();
+    let arguments = ["connect", "--browser", &ignoring, "--deadline", "25", "s"];
+    let running = scene.keyfob.start(&arguments, Stdin::Empty);
+    assert!(running.prints("Waiting for your browser", PATIENCE).await, "{}", running.printed());
+    scene.keyfob.run(&["another-way", "s"]).await.ok();
+    for _ in 0..100 {
+        if scene.keyfob.links().len() > before + 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let link = scene.keyfob.links().pop().expect("a link");
+    visit(&link, Choice::Allow).await.expect("a page");
+    running.finish(PATIENCE).await.ok();
+}
+
+/// R5c, 6.2-14: a purged registration shows at the sign-in page as an error, which nobody tells us.
+#[tokio::test]
+async fn another_way_below_a_purged_registration_registers_anew() {
+    let scene = Scene::with(|s| s.authority.cimd = Cimd::Off).await.signed_in().await;
+    let had = registration(&scene).await["client_id"].clone();
+    scene.keyfob.run(&["signout", "s"]).await.ok();
+    scene.authority.forget_registrations();
+    left_for_another_way(&scene).await;
+    works(&scene, "registered anew").await;
+    assert_ne!(registration(&scene).await["client_id"], had);
+    assert_eq!(scene.authority.journal().registrations().len(), 2);
+}
+
+/// D-02, 6.2-20: accepted once, refused by a page later. The person leaves it once; after that it
+/// is found out beforehand.
+#[tokio::test]
+async fn a_document_that_is_refused_later_is_tried_out_again() {
+    let scene = Scene::start().await.signed_in().await;
+    scene.authority.set(|s| s.cimd = Cimd::RefusedByPage);
+    let ignoring = scene.keyfob.browser(Visit::Ignore).display().to_string();
+    let arguments = ["connect", "--browser", &ignoring, "--deadline", "1", "s"];
+    scene.keyfob.run(&arguments).await.expect_code(6);
+    scene.connect("s", Visit::Allow).await.ok();
+    let card = registration(&scene).await;
+    assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("refused")));
+    works(&scene, "stepped down").await;
+
+    // What was refused can be reset.
+    scene.authority.set(|s| s.cimd = Cimd::On);
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(registration(&scene).await["kind"], "dcr", "it is remembered");
+    scene.keyfob.run(&["reset", "s"]).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(registration(&scene).await["kind"], "cimd");
+}
+
+/// 6.2-20: the ladder is climbed anew at each sign-in.
+#[tokio::test]
+async fn a_server_that_starts_or_stops_to_offer_documents_is_believed() {
+    let scene = Scene::with(|s| s.authority.cimd = Cimd::Off).await.signed_in().await;
+    scene.authority.set(|s| s.cimd = Cimd::On);
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(registration(&scene).await["kind"], "cimd");
+    scene.authority.set(|s| s.cimd = Cimd::Off);
+    scene.connect("s", Visit::Allow).await.ok();
+    let card = registration(&scene).await;
+    assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("not-offered")));
 }
 
 #[tokio::test]
@@ -268,4 +342,48 @@ async fn the_own_ports_stand_in_the_document_to_the_letter() {
     let scene = scene.signed_in().await;
     assert_eq!(registration(&scene).await["kind"], "cimd");
     works(&scene, "at an exact server").await;
+}
+
+/// R2c: a server that takes only `localhost` is retried with it, and it is remembered.
+#[tokio::test]
+async fn a_server_that_takes_only_the_name_gets_the_name() {
+    for (cimd, par) in [(Cimd::Off, Par::Off), (Cimd::On, Par::Off), (Cimd::Off, Par::Required)] {
+        let scene = Scene::with(|s| {
+            s.authority.loopback_names = LoopbackNames::NameOnly;
+            s.authority.cimd = cimd.clone();
+            s.authority.par = par;
+        })
+        .await
+        .signed_in()
+        .await;
+        works(&scene, "by name").await;
+        let card = registration(&scene).await;
+        let by_name = format!("http://localhost:{}/callback", scene.keyfob.port());
+        assert_eq!(card["redirect_uri"], by_name, "{cimd:?} {par:?}");
+        let journal = scene.authority.journal();
+        journal.clear();
+        scene.keyfob.run(&["signout", "s"]).await.ok();
+        scene.connect("s", Visit::Allow).await.ok();
+        let address = format!("http://127.0.0.1:{}/callback", scene.keyfob.port());
+        assert!(!journal.mentions(&address), "asked again: {}", journal.to_json());
+        assert_eq!(journal.registrations().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_only_the_address_gets_the_address() {
+    let scene = Scene::with(|s| s.authority.loopback_names = LoopbackNames::AddressOnly).await;
+    let scene = scene.signed_in().await;
+    assert!(!scene.authority.journal().mentions("http://localhost"), "never without cause");
+    assert_eq!(registration(&scene).await["kind"], "cimd");
+}
+
+/// 6.2-15: a redirect URI that the document does not list to the letter.
+#[tokio::test]
+async fn a_port_of_ones_own_at_an_exact_server_leads_to_registration() {
+    let scene = Scene::with(|s| s.authority.loopback_ports = LoopbackPorts::Exact).await;
+    let scene = scene.signed_in().await;
+    let card = registration(&scene).await;
+    assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("refused")));
+    works(&scene, "registered with its port").await;
 }

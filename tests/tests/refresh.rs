@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyfob_tests::authserver::{Cimd, Refresh};
+use keyfob_tests::authserver::{Cimd, Refresh, ResourceRule};
 use keyfob_tests::{BearerSeen, Scene, Visit};
 use serde_json::json;
 
@@ -184,4 +184,43 @@ async fn removing_deletes_the_registration_where_that_is_possible() {
     assert_eq!(scene.authority.registered(), 1);
     scene.keyfob.run(&["remove", "s"]).await.ok();
     assert_eq!(scene.authority.registered(), 0, "RFC 7592");
+}
+
+/// A4c: Customer.io takes a resource indicator at the sign-in and answers 400 to it here.
+#[tokio::test]
+async fn a_resource_that_is_refused_at_refresh_is_left_out_from_then_on() {
+    let scene = Scene::with(|s| {
+        s.authority.resource = ResourceRule::Optional;
+        s.authority.no_resource_at_refresh = true;
+    })
+    .await
+    .signed_in()
+    .await;
+    for text in ["a", "b"] {
+        scene.authority.expire_access_tokens();
+        scene.echo("s", text).await;
+    }
+    let refreshes = scene.authority.journal().refreshes();
+    let with: Vec<bool> = refreshes.iter().map(|r| r.param("resource").is_some()).collect();
+    assert_eq!(with, [true, false, false], "once with, then without");
+    let trace = scene.keyfob.run(&["trace", "s"]).await.ok();
+    assert!(trace.stdout.contains("departs from the MCP specification"), "{trace}");
+}
+
+/// Supabase answers a dead client with 422 and a message, without an error code.
+#[tokio::test]
+async fn refusals_without_a_code_end_in_a_new_sign_in_and_not_in_waiting() {
+    let scene = Scene::with(|s| s.authority.cimd = Cimd::Off).await.signed_in().await;
+    scene.authority.expire_access_tokens();
+    scene.authority.set(|s| s.refresh_status = Some(422));
+    scene.call("s", "echo", &json!({"text": "x"})).await.expect_code(3);
+    assert_eq!(scene.status("s").await["state"], "offline", "once may be an accident");
+    for _ in 0..2 {
+        scene.keyfob.run(&["refresh", "s"]).await;
+    }
+    let status = scene.status("s").await;
+    assert_eq!((&status["state"], &status["level"]), (&json!("signed-out"), &json!("red")));
+    scene.authority.set(|s| s.refresh_status = None);
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "signed in again").await;
 }

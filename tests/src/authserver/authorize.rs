@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Authority;
-use super::clients::{Client, Origin, oauth_error, redirect_matches};
+use super::clients::{Client, Origin, oauth_error, redirect_is_named_well, redirect_matches};
 use super::consent;
 use super::grants::Request;
 use super::switches::{Cimd, Iss, Par, ResourceRule, Switches};
@@ -94,7 +94,8 @@ async fn check(authority: &Authority, asked: &Pairs) -> Result<Request, Refusal>
     let Some(uri) = param(asked, "redirect_uri") else {
         return Err(Refusal::Page(400, "The request names no redirect URI.".to_owned()));
     };
-    if !redirect_matches(&client.redirect_uris, uri, switches.loopback_ports) {
+    let is_registered = redirect_matches(&client.redirect_uris, uri, switches.loopback_ports);
+    if !is_registered || !redirect_is_named_well(uri, switches.loopback_names) {
         return Err(Refusal::Page(400, format!("{uri} is not registered for this client.")));
     }
     let state = param(asked, "state").map(str::to_owned);

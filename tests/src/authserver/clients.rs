@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::{Host, Url};
 
 use super::Authority;
-use super::switches::{Cimd, LoopbackPorts};
+use super::switches::{Cimd, LoopbackNames, LoopbackPorts};
 use crate::call::{Answer, Call, Pairs, param, repeated};
 use crate::journal::Kind;
 
@@ -80,6 +80,16 @@ fn loopback_without_port(uri: &str) -> Option<String> {
     }
     url.set_port(None).ok()?;
     Some(url.to_string())
+}
+
+/// Is this name of our own machine taken here?
+pub fn redirect_is_named_well(uri: &str, names: LoopbackNames) -> bool {
+    let Ok(url) = Url::parse(uri) else { return false };
+    match names {
+        LoopbackNames::Both => true,
+        LoopbackNames::AddressOnly => url.host_str() != Some("localhost"),
+        LoopbackNames::NameOnly => url.host_str() == Some("localhost"),
+    }
 }
 
 /// May a native client register this (RFC 8252 section 7)?

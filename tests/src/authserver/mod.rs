@@ -21,8 +21,8 @@ use crate::journal::{BearerSeen, Journal, Kind};
 use grants::Store;
 pub use grants::{Issued, Subject};
 pub use switches::{
-    Cimd, CimdFlag, Consent, Dcr, Documents, Iss, LoopbackPorts, Par, Refresh, ResourceRule,
-    StaticClient, Switches,
+    Cimd, CimdFlag, Consent, Dcr, Documents, Iss, LoopbackNames, LoopbackPorts, Par, Refresh,
+    ResourceRule, StaticClient, Switches,
 };
 
 /// The running server; it ends when dropped.

@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Authority;
-use super::clients::{Client, Origin, oauth_error, redirect_is_native, strings};
-use super::switches::Dcr;
+use super::clients::{
+    Client, Origin, oauth_error, redirect_is_named_well, redirect_is_native, strings,
+};
+use super::switches::{Dcr, LoopbackNames};
 use crate::call::{Answer, Call};
 use crate::random::secret;
 
@@ -21,7 +23,7 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
         }
         Dcr::On | Dcr::Answers200 | Dcr::WithSecret => {}
     }
-    let asked = match check(call) {
+    let asked = match check(call, switches.loopback_names) {
         Ok(asked) => asked,
         Err((error, text)) => return oauth_error(400, error, &text),
     };
@@ -55,7 +57,7 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
     Answer::json(status, &answer, &decision).with("pragma", "no-cache")
 }
 
-fn check(call: &Call) -> Result<Value, (&'static str, String)> {
+fn check(call: &Call, names: LoopbackNames) -> Result<Value, (&'static str, String)> {
     let bad = |text: &str| ("invalid_client_metadata", text.to_owned());
     if call.media_type() != "application/json" {
         return Err(bad("the body is not application/json"));
@@ -65,7 +67,9 @@ fn check(call: &Call) -> Result<Value, (&'static str, String)> {
     if redirects.is_empty() {
         return Err(("invalid_redirect_uri", "no redirect_uris".to_owned()));
     }
-    if let Some(uri) = redirects.iter().find(|r| !redirect_is_native(r)) {
+    if let Some(uri) =
+        redirects.iter().find(|r| !redirect_is_native(r) || !redirect_is_named_well(r, names))
+    {
         return Err(("invalid_redirect_uri", format!("{uri} is not for a native client")));
     }
     if asked["application_type"].as_str() != Some("native") {

@@ -110,6 +110,17 @@ pub enum LoopbackPorts {
     Exact,
 }
 
+/// Which names of this machine a redirect URI may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoopbackNames {
+    /// `127.0.0.1` and `localhost`.
+    Both,
+    /// `127.0.0.1` only.
+    AddressOnly,
+    /// `localhost` only.
+    NameOnly,
+}
+
 /// The `resource` parameter (RFC 8707).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceRule {
@@ -176,6 +187,12 @@ pub struct Switches {
     pub refresh: Refresh,
     /// Which ports a loopback redirect URI covers.
     pub loopback_ports: LoopbackPorts,
+    /// Which names of this machine a redirect URI may have.
+    pub loopback_names: LoopbackNames,
+    /// Is a `resource` answered with `invalid_request` when refreshing?
+    pub no_resource_at_refresh: bool,
+    /// A status with which refreshes are refused, without any error code.
+    pub refresh_status: Option<u16>,
     /// The `resource` parameter.
     pub resource: ResourceRule,
     /// Is PKCE with S256 advertised? It is demanded in any case.
@@ -211,6 +228,9 @@ impl Default for Switches {
             tells_expiry: true,
             refresh: Refresh::Rotate,
             loopback_ports: LoopbackPorts::Any,
+            loopback_names: LoopbackNames::Both,
+            no_resource_at_refresh: false,
+            refresh_status: None,
             resource: ResourceRule::Required,
             advertises_s256: true,
             par: Par::Off,

@@ -37,6 +37,15 @@ pub(super) fn token(authority: &Authority, call: &Call) -> Answer {
             _ => {}
         }
     }
+    if grant_type == Some("refresh_token") {
+        if let Some(status) = switches.refresh_status {
+            let body = json!({"message": "something is wrong"});
+            return Answer::json(status, &body, "refused without a code");
+        }
+        if switches.no_resource_at_refresh && param(&form, "resource").is_some() {
+            return oauth_error(400, "invalid_request", "resource is not known here");
+        }
+    }
     let outcome = match grant_type {
         Some("authorization_code") => exchange(authority, &switches, &client, &form),
         Some("refresh_token") => refresh(authority, &switches, &client, &form),

@@ -34,6 +34,8 @@ struct Desk {
     origin: String,
     path: String,
     authority: Option<Arc<Authority>>,
+    /// Whose tokens are good as well.
+    others: Mutex<Vec<Arc<Authority>>>,
     switches: Mutex<Switches>,
     sessions: Mutex<HashSet<String>>,
     journal: Journal,
@@ -76,6 +78,7 @@ impl McpServer {
             origin: origin.to_owned(),
             path: "/mcp".to_owned(),
             authority,
+            others: Mutex::default(),
             switches: Mutex::default(),
             sessions: Mutex::default(),
             journal: Journal::default(),
@@ -114,9 +117,17 @@ impl McpServer {
     /// Turns switches while running.
     pub fn set(&self, change: impl FnOnce(&mut Switches)) {
         change(&mut self.desk.switches.lock().expect("switches"));
-        if let Some(authority) = &self.desk.authority {
+        let others = self.desk.others.lock().expect("others");
+        for authority in self.desk.authority.iter().chain(others.iter()) {
             authority.protect(&self.resource());
         }
+    }
+
+    /// Takes the tokens of another authorization server as well; the metadata names it where
+    /// [`Switches::authorization_servers`] does.
+    pub fn trust(&self, other: &AuthorizationServer) {
+        self.desk.others.lock().expect("others").push(other.authority());
+        self.set(|_| ());
     }
 
     /// Forgets all sessions, as a restart would.
@@ -143,6 +154,14 @@ impl Desk {
         })
     }
 
+    fn introspect(&self, own: &Authority, token: Option<&str>) -> (BearerSeen, Option<Subject>) {
+        let resource = self.resource();
+        let others = self.others.lock().expect("others");
+        let issued = others.iter().map(|other| other.introspect(token, &resource));
+        let mut issued = issued.filter(|(seen, _)| *seen == BearerSeen::Issued);
+        issued.next().unwrap_or_else(|| own.introspect(token, &resource))
+    }
+
     fn serve(self: &Arc<Self>, call: Call) -> Answer {
         if let Some(answer) = challenge::metadata(self, &call) {
             return answer;
@@ -151,7 +170,7 @@ impl Desk {
             return Answer::empty(404, "no such path");
         }
         let (seen, subject) = match &self.authority {
-            Some(authority) => authority.introspect(call.bearer(), &self.resource()),
+            Some(authority) => self.introspect(authority, call.bearer()),
             None if call.header("authorization").is_some() => (BearerSeen::Unknown, None),
             None => (BearerSeen::Absent, None),
         };
@@ -180,6 +199,10 @@ impl Desk {
         // A token that is not good is refused wherever it is shown.
         let shown = self.authority.is_some() && seen != BearerSeen::Absent;
         let good = seen == BearerSeen::Issued && !switches.refuses_all;
+        let is_modern = modern::is_modern(&call, message.as_ref(), switches.era);
+        if switches.revision_first && switches.era == Era::Modern && !is_modern {
+            return legacy::answer(self, &switches, &call, message, who.as_ref());
+        }
         if (guarded || shown) && !good {
             return challenge::unauthorized(self, &switches, seen);
         }
@@ -192,7 +215,7 @@ impl Desk {
                 return challenge::insufficient(self, &switches, scope);
             }
         }
-        if modern::is_modern(&call, message.as_ref(), switches.era) {
+        if is_modern {
             modern::answer(self, &switches, &call, message, who.as_ref())
         } else {
             legacy::answer(self, &switches, &call, message, who.as_ref())

@@ -74,6 +74,8 @@ pub struct Switches {
     pub tool_scopes: BTreeMap<String, String>,
     /// Which revisions are spoken.
     pub era: Era,
+    /// Is a request of the wrong revision told so before a token is asked for?
+    pub revision_first: bool,
     /// Pause between two events of `slow_count`.
     pub pause: Duration,
     /// Is every token refused, good ones too?
@@ -97,6 +99,7 @@ impl Default for Switches {
             authorization_servers: None,
             tool_scopes: BTreeMap::from([("secret_write".into(), "secrets:write".into())]),
             era: Era::Both,
+            revision_first: false,
             pause: Duration::from_millis(300),
             refuses_all: false,
             leaky_headers: false,

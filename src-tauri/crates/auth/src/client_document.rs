@@ -21,6 +21,12 @@ pub fn redirect_uri(port: u16) -> String {
     format!("http://127.0.0.1:{port}{CALLBACK_PATH}")
 }
 
+/// The same listener by its name, for servers that take no IP address (RFC 8252 section 7.3
+/// recommends the address, and many still compare with `localhost`).
+pub fn redirect_uri_by_name(port: u16) -> String {
+    format!("http://localhost:{port}{CALLBACK_PATH}")
+}
+
 /// All redirect URIs of the document: on `127.0.0.1` and on `localhost`, each without a port (for
 /// servers that follow RFC 8252 section 7.3) and with each of [`PORTS`] (for exact comparison).
 pub fn redirect_uris() -> Vec<String> {
@@ -132,7 +138,7 @@ pub fn listing(redirect_uri: &str) -> Listing {
 mod tests {
     use super::{
         ClientDocumentUrl, InvalidDocumentUrl, LARGEST, Listing, PORTS, document, listing,
-        redirect_uri,
+        redirect_uri, redirect_uri_by_name,
     };
 
     fn url() -> ClientDocumentUrl {
@@ -158,6 +164,7 @@ mod tests {
             let uri = redirect_uri(port);
             assert!(listed.iter().any(|entry| *entry == *uri), "{uri} is not in the document");
             assert_eq!(listing(&uri), Listing::Exact);
+            assert_eq!(listing(&redirect_uri_by_name(port)), Listing::Exact);
         }
     }
 

@@ -18,6 +18,12 @@ pub(crate) enum Command {
     Add(Add),
     /// Sign in to a server through the browser
     Connect(Connect),
+    /// Go on with another way to sign in, while a sign-in waits for the browser
+    AnotherWay(Name),
+    /// Go on with the address that the browser was sent to, read from a line of stdin
+    Paste(Name),
+    /// Forget how Keyfob is known at a server's sign-in service, and what was refused there
+    Reset(Name),
     /// Show all servers
     List(Shown),
     /// Show one server

@@ -18,6 +18,9 @@ const WINDOW: u64 = 600;
 /// has signed in to.
 const GRACE: Duration = Duration::from_secs(4);
 
+/// How long a person may take before the way out of an error page is told.
+const HINT_AFTER: Duration = Duration::from_secs(20);
+
 pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
     let browser = match connect.browser.as_deref().map(Browser::parse).transpose()? {
         Some(Browser::Follow) => return Err(keyfob_core::broker::no_follow()),
@@ -26,9 +29,15 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
     let deadline = connect.deadline;
     let out_of_time = |seconds: u64| Problem::new(Code::Deadline).with("seconds", seconds);
     let mut link = Link::open(true).await?;
+    let name = connect.name.clone();
     let request = Request::Connect { name: connect.name, browser, deadline };
     let mut is_waiting = false;
-    let asking = link.ask_watching(request, |progress| match progress {
+    let (waits, mut waiting) = tokio::sync::watch::channel(false);
+    let asking = link.ask_watching(request, |progress| {
+        if matches!(progress, Progress::Link { .. }) {
+            waits.send_replace(true);
+        }
+        match progress {
         Progress::Trace { line } => say::line(show::step(&line)),
         Progress::Link { link, until, is_opened: false } => say::line(format_args!(
             "Open this link in a browser on this machine, until {until}. Ctrl-C cancels.\n{link}"
@@ -38,7 +47,24 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
             is_waiting = true;
             say::line("Waiting for your browser. Ctrl-C cancels.");
         }
+        }
     });
+    // A page with an error sends nobody back, so only its reader can tell.
+    let hint = async {
+        if waiting.wait_for(|waits| *waits).await.is_ok() {
+            tokio::time::sleep(HINT_AFTER).await;
+            say::line(format_args!(
+                "If the page shows an error, try another way from a second terminal: keyfob another-way {name}"
+            ));
+        }
+        std::future::pending::<()>().await
+    };
+    let asking = async {
+        tokio::select! {
+            told = asking => told,
+            () = hint => Err(Problem::new(Code::Cancelled)),
+        }
+    };
     // The broker's own clock begins when the link is there, ours now.
     let told = match deadline {
         Some(seconds) => {

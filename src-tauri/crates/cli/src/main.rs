@@ -11,7 +11,7 @@ mod serve;
 mod show;
 mod stdio;
 
-use std::io::BufRead;
+use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -111,6 +111,30 @@ async fn run(command: Command) -> Result<u8, Problem> {
     match command {
         Command::Add(add) => self::add(add).await,
         Command::Connect(connect) => connect::connect(connect).await,
+        Command::AnotherWay(name) => {
+            ask(Request::TryAnotherWay { name: name.name.clone() }).await?;
+            say::line(format_args!("The sign-in to {} goes on another way.", name.name));
+            Ok(0)
+        }
+        Command::Paste(name) => {
+            let mut address = String::new();
+            if std::io::stdin().is_terminal() {
+                say::aside("The whole address from the browser's address bar:");
+            }
+            std::io::stdin().lock().read_line(&mut address).map_err(Problem::internal)?;
+            let address = Secret::new(address.trim());
+            ask(Request::Paste { name: name.name.clone(), address }).await?;
+            say::line(format_args!("The sign-in to {} goes on with it.", name.name));
+            Ok(0)
+        }
+        Command::Reset(name) => {
+            ask(Request::ForgetRegistration { name: name.name.clone() }).await?;
+            say::line(format_args!(
+                "The next sign-in to {0} begins anew: keyfob connect {0}",
+                name.name
+            ));
+            Ok(0)
+        }
         Command::List(shown) => {
             let told = ask(Request::List).await?;
             if shown.json {

@@ -62,6 +62,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         Code::IssuerMismatch
         | Code::PkceUnsupported
         | Code::ResourceMismatch
+        | Code::ServiceChanged
         | Code::UnsafeLink => 4,
         Code::BrowserFailed
         | Code::CallbackTimeout

@@ -48,6 +48,7 @@ pub enum Code {
     Retry,
     ScopeNeeded,
     ServerOff,
+    ServiceChanged,
     SignInNeeded,
     SignInRefused,
     Timeout,
@@ -127,6 +128,9 @@ impl Problem {
             }
             SignInError::PkceUnsupported { issuer } => {
                 with(Code::PkceUnsupported).with("issuer", issuer)
+            }
+            SignInError::OtherService { had, named } => {
+                with(Code::ServiceChanged).with("had", had).with("named", named)
             }
             SignInError::NoRegistrationRoute { issuer, refused } => {
                 let refused = match refused {

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keyfob_auth::Timestamp;
+use keyfob_auth::challenge::Challenge;
+use keyfob_auth::flow::ResourceForm;
 use keyfob_auth::registration::Refusal;
 use keyfob_auth::trace::TraceStep;
 use serde::{Deserialize, Serialize};
@@ -58,19 +60,61 @@ pub struct ServerFacts {
     pub has_worked: bool,
     /// What it said when it was last asked without a token.
     pub last: Option<LastSaid>,
+    /// What a client's request met there, for a server that answers the first one freely.
+    pub refused_later: Option<KeptChallenge>,
     /// The dynamic registration in the vault that its sign-ins use.
     pub registration: Option<String>,
     /// How we were known there at the last sign-in, to be shown when its grant is gone.
     pub known_as: Option<RegistrationView>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
-    /// Issuers that want no resource indicator for it.
+    /// The user's own client that has signed in there, and the issuer that it belongs to.
+    pub own_client_at: Option<(String, String)>,
+    /// Issuers that want no resource indicator for it, as an older form of this file has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub without_resource_at: Vec<String>,
+    /// In which form issuers want its resource indicator.
+    pub resource_forms: BTreeMap<String, ResourceForm>,
+    /// Issuers that take our redirect URI by name only.
+    pub by_name_at: Vec<String>,
     /// The steps of its last sign-in and what came after.
     pub trace: Vec<TraceStep>,
 }
 
+/// A challenge, as far as a later sign-in needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeptChallenge {
+    /// Where the metadata is.
+    pub resource_metadata: Option<String>,
+    /// What was wanted.
+    pub scope: Option<String>,
+    /// The realm.
+    pub realm: Option<String>,
+}
+
+impl From<&Challenge> for KeptChallenge {
+    fn from(from: &Challenge) -> Self {
+        let Challenge { resource_metadata, scope, realm, error: _ } = from.clone();
+        Self { resource_metadata, scope, realm }
+    }
+}
+
+impl From<KeptChallenge> for Challenge {
+    fn from(kept: KeptChallenge) -> Self {
+        let KeptChallenge { resource_metadata, scope, realm } = kept;
+        Self { resource_metadata, scope, realm, error: None }
+    }
+}
+
 impl ServerFacts {
+    /// In which form issuers want its resource indicator.
+    pub fn resource_forms(&self) -> Vec<(String, ResourceForm)> {
+        let new = self.resource_forms.iter().map(|(issuer, form)| (issuer.clone(), *form));
+        let old = self.without_resource_at.iter();
+        new.chain(old.map(|issuer| (issuer.clone(), ResourceForm::Absent))).collect()
+    }
+
     /// Adds lines to the trace, dropping the oldest beyond a bound.
     pub fn extend_trace(&mut self, lines: impl IntoIterator<Item = TraceStep>) {
         self.trace.extend(lines);

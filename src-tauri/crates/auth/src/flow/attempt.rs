@@ -4,7 +4,7 @@ use super::in_browser::InBrowser;
 use super::ladder::{self, DocumentTried, Tried};
 use super::preflighting::Preflighting;
 use super::pushing::Pushing;
-use super::{Input, Memo, Run, SignInError, Site, Turn, failed};
+use super::{Input, Memo, ResourceForm, Run, SignInError, Site, Turn, failed};
 use crate::authorize::{AuthorizationRequest, Binding};
 use crate::error_code::ErrorCode;
 use crate::registration::{Refusal, Registration, RegistrationKind};
@@ -41,8 +41,8 @@ impl Attempt {
             return Pushing::enter(attempt, run, input);
         }
         // A step-up has a grant to show that the client is accepted.
-        let is_untried =
-            !run.plan.accepted_by.contains(&server.issuer) && run.plan.had_scopes.is_empty();
+        let is_untried = !run.plan.accepted_by.contains(&server.issuer)
+            && had_scopes(&attempt.site, run).is_empty();
         let is_suspicion = matches!(attempt.tried.document, DocumentTried::Suspected { .. });
         match attempt.registration.kind {
             RegistrationKind::Cimd if is_untried => Preflighting::enter(attempt, input),
@@ -91,13 +91,18 @@ impl Attempt {
             return self.step_down(error, run, input);
         }
         let mut tried = self.tried.clone();
-        if error == ErrorCode::InvalidTarget && self.resource.is_some() {
-            tried.without_resource = true;
-            run.memos.push(Memo::ResourceRefused(self.issuer().to_owned()));
+        if let (ErrorCode::InvalidTarget, Some(resource)) = (&error, &self.resource) {
+            let (form, decision) = if resource.ends_with('/') {
+                (ResourceForm::WithoutSlash, "once more, without the slash at the resource's end")
+            } else {
+                (ResourceForm::Absent, "once more, without a resource indicator")
+            };
+            tried.resource = form;
+            run.memos.push(Memo::ResourceForm { issuer: self.issuer().to_owned(), form });
             run.trace.push(
                 TraceStep::new(input.now, Step::Registration, "invalid_target")
                     .target(self.issuer())
-                    .decision("once more, without a resource indicator")
+                    .decision(decision)
                     .reason("the server refuses it; this departs from the MCP specification")
                     .warn(),
             );
@@ -134,8 +139,7 @@ impl Attempt {
                 run.trace.push(
                     line.decision("registering anew").reason("the server no longer knows Keyfob"),
                 );
-                let client_id = self.registration.client_id;
-                run.memos.push(Memo::RegistrationGone { issuer, client_id });
+                run.memos.push(gone(self.registration));
                 self.tried.registration_gone = true;
                 ladder::climb(self.site, self.tried, run, input)
             }
@@ -164,7 +168,7 @@ pub(super) fn scopes(site: &Site, tried: &Tried, run: &Run) -> Vec<String> {
         configured: &run.plan.scopes,
         challenged: site.ground.challenge.as_ref().and_then(|c| c.scope.as_deref()),
         supported: site.ground.resource.as_ref().and_then(|r| r.scopes_supported.as_deref()),
-        had: &run.plan.had_scopes,
+        had: had_scopes(site, run),
         offline_access: site.server.lists_scope(OFFLINE_ACCESS) && !tried.without_offline_access,
     });
     // Whoever named it, it was refused; only the user insists.
@@ -174,11 +178,32 @@ pub(super) fn scopes(site: &Site, tried: &Tried, run: &Run) -> Vec<String> {
     scopes
 }
 
+/// That the server no longer knows a registration.
+pub(super) fn gone(registration: Registration) -> Memo {
+    let Registration { issuer, client_id, redirect_uri, .. } = registration;
+    Memo::RegistrationGone { issuer, client_id, redirect_uri }
+}
+
+/// The scopes had from this issuer. Another one learns nothing of them.
+fn had_scopes<'a>(site: &Site, run: &'a Run) -> &'a [String] {
+    match &run.plan.had_at {
+        Some(issuer) if *issuer == site.server.issuer => &run.plan.had_scopes,
+        Some(_) | None => &[],
+    }
+}
+
 /// The resource indicator: the metadata's own string, else the server's canonical URL.
 fn resource(site: &Site, tried: &Tried, run: &Run) -> Option<String> {
-    if tried.without_resource || run.plan.without_resource_at.contains(&site.server.issuer) {
-        return None;
+    let mut remembered = run.plan.resource_forms.iter();
+    let form = match (tried.resource, remembered.find(|(at, _)| *at == site.server.issuer)) {
+        (ResourceForm::AsNamed, Some((_, form))) => *form,
+        (form, _) => form,
+    };
+    let named = site.ground.resource.as_ref().map(|r| r.resource.as_str());
+    let named = named.unwrap_or_else(|| run.plan.server.as_str());
+    match form {
+        ResourceForm::AsNamed => Some(named.to_owned()),
+        ResourceForm::WithoutSlash => Some(named.strip_suffix('/').unwrap_or(named).to_owned()),
+        ResourceForm::Absent => None,
     }
-    let named = site.ground.resource.as_ref().map(|r| r.resource.clone());
-    Some(named.unwrap_or_else(|| run.plan.server.as_str().to_owned()))
 }

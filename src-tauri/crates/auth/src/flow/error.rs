@@ -52,6 +52,15 @@ pub enum SignInError {
         /// The issuer.
         issuer: String,
     },
+    /// The server names another sign-in service than the one that the user's own client belongs
+    /// to.
+    #[error("the server signs in at {named}; your client belongs to {had}")]
+    OtherService {
+        /// The issuer that the client belongs to.
+        had: String,
+        /// The issuer that the server names now.
+        named: String,
+    },
     /// There is no way left to be known there.
     #[error("{issuer} wants a client of your own")]
     NoRegistrationRoute {

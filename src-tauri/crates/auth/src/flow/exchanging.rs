@@ -69,6 +69,11 @@ impl Exchanging {
                     run.memos.push(Memo::DocumentAccepted(grant.registration.issuer.clone()));
                 }
                 run.trace.push(done);
+                let issuer = self.attempt.issuer();
+                let is_by_name = grant.registration.redirect_uri == run.plan.redirect_uri_by_name;
+                if is_by_name && !run.plan.by_name_at.iter().any(|at| at == issuer) {
+                    run.memos.push(Memo::NameWorks(issuer.to_owned()));
+                }
                 if self.attempt.tried.document == DocumentTried::Left {
                     self.attempt.remember_refusal("its page showed an error", run, input);
                 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use super::filling_in::FillingIn;
 use super::{
-    Asked, Ground, Input, Next, Run, SignInError, Site, State, Turn, failed, is_not_here, ladder,
+    Asked, Ground, Input, Next, Outcome, Run, SignInError, Site, State, Turn, failed, is_not_here,
+    ladder, over,
 };
 use crate::metadata::{AuthorizationServer, BadMetadata, IssuerSource};
 use crate::server_url::is_usable_endpoint;
@@ -43,12 +44,14 @@ impl FindingServer {
         input: &Input<'_>,
     ) -> Turn {
         let Some(issuer) = candidates.pop_front() else {
-            return failed(first_failure.unwrap_or(SignInError::NoAuthorizationServer));
+            let error = first_failure.unwrap_or(SignInError::NoAuthorizationServer);
+            return Self::ended(error, run, input);
         };
         let mut places: VecDeque<_> = authorization_server(&issuer.issuer).into();
         // An issuer has at least two locations.
         let Some((_, url)) = places.pop_front() else {
-            return failed(first_failure.unwrap_or(SignInError::NoAuthorizationServer));
+            let error = first_failure.unwrap_or(SignInError::NoAuthorizationServer);
+            return Self::ended(error, run, input);
         };
         if issuer.source == IssuerSource::Origin {
             run.trace.push(
@@ -116,6 +119,20 @@ impl FindingServer {
                 self.give_up(SignInError::Metadata { url, cause }, run, input)
             }
         }
+    }
+
+    /// There is nobody left to ask. Where the server answers freely and no longer describes any
+    /// sign-in, none is needed any more.
+    fn ended(error: SignInError, run: &mut Run, input: &Input<'_>) -> Turn {
+        if run.answers_freely && error == SignInError::NoAuthorizationServer {
+            run.trace.push(
+                TraceStep::new(input.now, Step::ServerMetadata, "none")
+                    .decision("no sign-in needed")
+                    .reason("the server answers freely and describes no sign-in any more"),
+            );
+            return over(Outcome::Open);
+        }
+        failed(error)
     }
 
     /// No location has a document.

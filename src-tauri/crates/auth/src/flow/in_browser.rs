@@ -1,9 +1,9 @@
 //! Waiting for the person to come back from the browser.
 
-use super::attempt::Attempt;
+use super::attempt::{self, Attempt};
 use super::exchanging::Exchanging;
 use super::ladder::{self, DocumentTried};
-use super::{Event, Input, Next, Run, SignInError, State, Turn, Visit, failed};
+use super::{Event, Input, Memo, Next, Run, SignInError, State, Turn, Visit, failed};
 use crate::authorize::{AuthorizationResponse, BadIssuer, Binding, check_issuer};
 use crate::error_code::ErrorCode;
 use crate::registration::RegistrationKind;
@@ -68,11 +68,20 @@ impl InBrowser {
                 failed(SignInError::Browser { cause })
             }
             Event::TryAnotherWay => self.try_another_way(run, input),
-            Event::TimedOut => failed(SignInError::TimedOut),
-            Event::Cancelled => failed(SignInError::Cancelled),
+            Event::TimedOut => self.nobody_came_back(SignInError::TimedOut, run),
+            Event::Cancelled => self.nobody_came_back(SignInError::Cancelled, run),
             // An answer with another state is not ours: whoever can reach the port could send it.
             Event::Callback(_) | Event::Answer(_) => (State::InBrowser(self), Next::Wait),
         }
+    }
+
+    /// Perhaps the page showed an error about our document, which nobody tells us: the next sign-in
+    /// tries the page out again before it sends a person there.
+    fn nobody_came_back(self, error: SignInError, run: &mut Run) -> Turn {
+        if self.attempt.registration.kind == RegistrationKind::Cimd {
+            run.memos.push(Memo::DocumentDoubted(self.attempt.issuer().to_owned()));
+        }
+        failed(error)
     }
 
     fn came_back(self, response: AuthorizationResponse, run: &mut Run, input: &Input<'_>) -> Turn {
@@ -109,7 +118,7 @@ impl InBrowser {
     }
 
     fn try_another_way(self, run: &mut Run, input: &Input<'_>) -> Turn {
-        let Attempt { site, registration, mut tried, .. } = self.attempt;
+        let Attempt { site, registration, mut tried, is_reused, .. } = self.attempt;
         run.trace.push(
             TraceStep::new(input.now, Step::Browser, "left")
                 .decision("next way")
@@ -120,10 +129,17 @@ impl InBrowser {
                 tried.document = DocumentTried::Left;
                 ladder::climb(site, tried, run, input)
             }
+            // A server that has forgotten a registration shows a page and sends nobody back.
+            RegistrationKind::Dcr if is_reused => {
+                run.memos.push(attempt::gone(registration));
+                tried.registration_gone = true;
+                ladder::climb(site, tried, run, input)
+            }
             RegistrationKind::Dcr | RegistrationKind::PreRegistered => {
-                let issuer = site.server.issuer;
+                let issuer = site.server.issuer.clone();
                 let refused = tried.document.said();
-                failed(SignInError::NoRegistrationRoute { issuer, refused })
+                let otherwise = SignInError::NoRegistrationRoute { issuer, refused };
+                ladder::by_name(site, &tried, otherwise, run, input)
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::attempt::Attempt;
 use super::registering::Registering;
 use super::survey::Survey;
-use super::{Input, Run, SignInError, Site, Turn, failed};
+use super::{Input, ResourceForm, Run, SignInError, Site, Turn, failed};
 use crate::client_document::{ClientDocumentUrl, Listing, listing};
 use crate::registration::{AuthMethod, Reason, ReasonCode, Registration, RegistrationKind};
 use crate::trace::{Step, TraceStep};
@@ -15,10 +15,22 @@ pub(super) struct Tried {
     pub(super) document: DocumentTried,
     /// A stored registration turned out to be gone.
     pub(super) registration_gone: bool,
-    /// The resource indicator was refused.
-    pub(super) without_resource: bool,
+    /// The form of the resource indicator that is left.
+    pub(super) resource: ResourceForm,
+    /// The host of our redirect URI.
+    pub(super) loopback: Loopback,
     /// `offline_access` was refused.
     pub(super) without_offline_access: bool,
+}
+
+/// How our redirect URI names this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Loopback {
+    /// `127.0.0.1` (RFC 8252 section 7.3).
+    #[default]
+    Address,
+    /// `localhost`, after the address was refused.
+    Name,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +55,43 @@ impl DocumentTried {
     }
 }
 
+/// The redirect URI to ask this issuer for.
+pub(super) fn redirect_uri<'a>(site: &Site, tried: &Tried, run: &'a Run) -> &'a str {
+    match tried.loopback {
+        Loopback::Address if !run.plan.by_name_at.contains(&site.server.issuer) => {
+            &run.plan.redirect_uri
+        }
+        Loopback::Address | Loopback::Name => &run.plan.redirect_uri_by_name,
+    }
+}
+
+/// Climbs once more with `localhost` in the redirect URI, since some servers refuse its address;
+/// where that has been tried, it is over with `otherwise`.
+pub(super) fn by_name(
+    site: Site,
+    tried: &Tried,
+    otherwise: SignInError,
+    run: &mut Run,
+    input: &Input<'_>,
+) -> Turn {
+    if redirect_uri(&site, tried, run) == run.plan.redirect_uri_by_name {
+        return failed(otherwise);
+    }
+    run.trace.push(
+        TraceStep::new(input.now, Step::Registration, "the redirect address may be refused")
+            .target(&site.server.issuer)
+            .decision("once more, with localhost in place of 127.0.0.1")
+            .warn(),
+    );
+    let document = match &tried.document {
+        // It was refused together with its redirect URI.
+        DocumentTried::Suspected { .. } => DocumentTried::No,
+        document => document.clone(),
+    };
+    let tried = Tried { loopback: Loopback::Name, document, ..tried.clone() };
+    climb(site, tried, run, input)
+}
+
 /// The rung to stand on.
 pub(super) enum Rung {
     Own(Registration),
@@ -63,7 +112,19 @@ pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) 
             return failed(SignInError::PkceUnsupported { issuer: server.issuer.clone() });
         }
     }
-    let rung = choose(&site, &tried, run, input);
+    let rung = match choose(&site, &tried, run, input) {
+        Ok(rung) => rung,
+        Err(error) => {
+            run.trace.push(
+                TraceStep::new(input.now, Step::Registration, "another sign-in service")
+                    .target(&site.server.issuer)
+                    .decision("stopped")
+                    .reason("your own client belongs to another one")
+                    .warn(),
+            );
+            return failed(error);
+        }
+    };
     if run.only_surveys {
         return Survey::found(&site, &tried, &rung, run, input);
     }
@@ -86,7 +147,7 @@ pub(super) fn climb(site: Site, tried: Tried, run: &mut Run, input: &Input<'_>) 
     }
 }
 
-fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Rung {
+fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Result<Rung, SignInError> {
     let server = &site.server;
     let registration = |kind, client_id: &str, reason| Registration {
         kind,
@@ -94,13 +155,17 @@ fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Rung {
         secret: None,
         auth_method: AuthMethod::None,
         issuer: server.issuer.clone(),
-        redirect_uri: run.plan.redirect_uri.clone(),
+        redirect_uri: redirect_uri(site, tried, run).to_owned(),
         registered_at: input.now,
         secret_expires_at: None,
         reason,
         management: None,
     };
     if let Some(own) = &run.plan.own_client {
+        if let Some(had) = own.issuer.as_ref().filter(|had| **had != server.issuer) {
+            let (had, named) = (had.clone(), server.issuer.clone());
+            return Err(SignInError::OtherService { had, named });
+        }
         let reason = Reason::new(ReasonCode::OwnClient);
         let mut own_registration =
             registration(RegistrationKind::PreRegistered, &own.client_id, reason);
@@ -108,15 +173,15 @@ fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Rung {
             own_registration.auth_method = AuthMethod::with_secret(server);
             own_registration.secret = Some(secret);
         }
-        return Rung::Own(own_registration);
+        return Ok(Rung::Own(own_registration));
     }
-    match document(site, tried, run, input) {
+    Ok(match document(site, tried, run, input) {
         Ok(url) => {
             let reason = Reason::new(ReasonCode::OfferedAndAccepted);
             Rung::Document(registration(RegistrationKind::Cimd, url.as_str(), reason))
         }
         Err(reason) => Rung::Dynamic(reason),
-    }
+    })
 }
 
 /// Whether our document is used, or the reason why not.
@@ -133,7 +198,7 @@ fn document<'a>(
     let Some(url) = run.plan.document.as_ref() else {
         return Err(Reason::new(ReasonCode::NoDocument));
     };
-    if listing(&run.plan.redirect_uri) == Listing::Absent {
+    if listing(redirect_uri(site, tried, run)) == Listing::Absent {
         return Err(Reason::new(ReasonCode::NoDocument));
     }
     match &tried.document {
@@ -162,11 +227,12 @@ pub(super) fn live<'a>(
     run: &'a Run,
     input: &Input<'_>,
 ) -> Option<&'a Registration> {
+    let redirect_uri = redirect_uri(site, tried, run);
     let mut known = run.plan.registrations.iter();
     known.find(|r| {
         !tried.registration_gone
             && r.kind == RegistrationKind::Dcr
-            && r.is_good_for(&site.server.issuer, &run.plan.redirect_uri, input.now)
+            && r.is_good_for(&site.server.issuer, redirect_uri, input.now)
     })
 }
 

@@ -29,7 +29,7 @@ use self::filling_in::FillingIn;
 use self::finding_resource::FindingResource;
 use self::finding_server::FindingServer;
 use self::in_browser::InBrowser;
-pub use self::plan::{OwnClient, Plan};
+pub use self::plan::{OwnClient, Plan, ResourceForm};
 use self::preflighting::Preflighting;
 use self::probing::Probing;
 use self::pushing::Pushing;
@@ -108,13 +108,24 @@ pub enum Memo {
         issuer: String,
         /// The client id.
         client_id: String,
+        /// The redirect URI that it was made with.
+        redirect_uri: String,
     },
     /// Our document was refused.
     DocumentRefused(Refusal),
     /// Our document was accepted by this issuer.
     DocumentAccepted(String),
-    /// This issuer wants no resource indicator for this server.
-    ResourceRefused(String),
+    /// Nobody came back from this issuer's page with our document as the client id.
+    DocumentDoubted(String),
+    /// This issuer wants the resource indicator of this server in another form.
+    ResourceForm {
+        /// The issuer.
+        issuer: String,
+        /// The form that it has not refused yet.
+        form: ResourceForm,
+    },
+    /// This issuer took our redirect URI by name only.
+    NameWorks(String),
 }
 
 /// One sign-in.
@@ -144,6 +155,8 @@ struct Run {
     plan: Plan,
     /// Ends at the ladder, before anything is registered or opened.
     only_surveys: bool,
+    /// The probe was answered freely, and the sign-in goes on for what a later request met.
+    answers_freely: bool,
     trace: Vec<TraceStep>,
     memos: Vec<Memo>,
 }
@@ -184,7 +197,8 @@ impl SignIn {
     }
 
     fn begin(plan: Plan, only_surveys: bool, now: Timestamp, entropy: &Entropy) -> (Self, Next) {
-        let mut run = Run { plan, only_surveys, trace: Vec::new(), memos: Vec::new() };
+        let mut run =
+            Run { plan, only_surveys, answers_freely: false, trace: Vec::new(), memos: Vec::new() };
         let input = Input { now, entropy };
         let (state, next) = match run.plan.challenge.clone() {
             Some(challenge) => FindingResource::enter(Some(challenge), &mut run, &input),
@@ -200,9 +214,9 @@ impl SignIn {
         let state = std::mem::replace(&mut self.state, State::Over);
         let (state, next) = match (state, event) {
             (State::Over, _) => (State::Over, Next::Wait),
+            (State::InBrowser(state), event) => state.on(event, run, &input),
             (_, Event::TimedOut) => failed(SignInError::TimedOut),
             (_, Event::Cancelled) => failed(SignInError::Cancelled),
-            (State::InBrowser(state), event) => state.on(event, run, &input),
             (State::Probing(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::FindingResource(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::FindingServer(state), Event::Answer(answer)) => state.on(answer, run, &input),
@@ -218,6 +232,11 @@ impl SignIn {
         };
         self.state = state;
         next
+    }
+
+    /// Whether the server itself is still being asked if it wants a sign-in.
+    pub fn is_probing(&self) -> bool {
+        matches!(self.state, State::Probing(_))
     }
 
     /// The lines added to the trace since the last call.

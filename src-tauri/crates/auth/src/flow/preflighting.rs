@@ -2,10 +2,10 @@
 //! page to a client that it refuses and never redirects (RFC 6749 section 4.1.2.1), so nobody
 //! would ever tell us.
 
-use super::attempt::Attempt;
+use super::attempt::{self, Attempt};
 use super::in_browser::InBrowser;
 use super::ladder::{self, DocumentTried};
-use super::{Asked, Input, Memo, Next, Run, SignInError, State, Turn, failed};
+use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::{AuthorizationResponse, Binding};
 use crate::registration::RegistrationKind;
 use crate::trace::Step;
@@ -108,22 +108,22 @@ impl Preflighting {
                         .decision("registering anew")
                         .reason("the registration may be gone"),
                 );
-                let issuer = attempt.issuer().to_owned();
-                let client_id = attempt.registration.client_id;
-                run.memos.push(Memo::RegistrationGone { issuer, client_id });
+                run.memos.push(attempt::gone(attempt.registration));
                 attempt.tried.registration_gone = true;
                 ladder::climb(attempt.site, attempt.tried, run, input)
             }
             (Verdict::Refused, RegistrationKind::Dcr) => {
-                run.trace.push(
-                    line(result)
-                        .decision("stopped")
-                        .reason("a registered client is refused as well, so it is not about CIMD")
-                        .warn(),
-                );
                 let status = response.status;
-                let issuer = attempt.issuer().to_owned();
-                failed(SignInError::AuthorizationRefused { issuer, status })
+                let why = "a registered client is refused as well, so it is not about CIMD";
+                run.trace.push(line(result).reason(why).warn());
+                let is_outage = matches!(status, 429 | 500..=599);
+                let Attempt { site, tried, .. } = attempt;
+                let issuer = site.server.issuer.clone();
+                let stopped = SignInError::AuthorizationRefused { issuer, status };
+                if is_outage {
+                    return failed(stopped);
+                }
+                ladder::by_name(site, &tried, stopped, run, input)
             }
         }
     }

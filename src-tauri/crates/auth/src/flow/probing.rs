@@ -18,16 +18,31 @@ const MOST_HOPS: u32 = 3;
 pub(super) struct Probing {
     asked: Asked,
     hops: u32,
+    form: Form,
 }
+
+/// The first request of each era. A server of one era answers that of the other with a JSON-RPC
+/// error, which says nothing about sign-ins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Up to MCP 2025-11-25.
+    Initialize,
+    /// From MCP 2026-07-28 on.
+    Discover,
+}
+
+/// The revision with [`Form::Discover`].
+const STATELESS: &str = "2026-07-28";
 
 impl Probing {
     pub(super) fn enter(run: &mut Run, input: &Input<'_>) -> Turn {
         let url = run.plan.server.as_str().to_owned();
-        Self { asked: Asked::now(Step::Probe, url, input), hops: 0 }.ask(run)
+        let asked = Asked::now(Step::Probe, url, input);
+        Self { asked, hops: 0, form: Form::Initialize }.ask(run)
     }
 
     fn ask(self, run: &Run) -> Turn {
-        let request = request(&self.asked.url, run);
+        let request = request(&self.asked.url, self.form, run);
         (State::Probing(self), Next::Fetch(request))
     }
 
@@ -46,14 +61,35 @@ impl Probing {
         if let Some(url) = moved(&asked.url, &response).filter(|_| self.hops < MOST_HOPS) {
             run.trace.push(line(format!("HTTP {}", response.status)).decision("asking there"));
             let asked = Asked::now(Step::Probe, url, input);
-            return Self { asked, hops: self.hops + 1 }.ask(run);
+            return Self { asked, hops: self.hops + 1, ..self }.ask(run);
         }
-        match judge(&response) {
-            Verdict::Open => {
-                run.trace
-                    .push(line(format!("HTTP {}", response.status)).decision("no sign-in needed"));
-                over(Outcome::Open)
+        match judge(&response, self.form) {
+            Verdict::OtherEra => {
+                run.trace.push(
+                    line(format!("HTTP {}", response.status))
+                        .decision("asking as MCP 2026-07-28 does")
+                        .reason("it answers with an error of the protocol"),
+                );
+                let asked = Asked::now(Step::Probe, asked.url, input);
+                Self { asked, form: Form::Discover, ..self }.ask(run)
             }
+            Verdict::Open => match run.plan.refused_later.clone() {
+                None => {
+                    run.trace.push(
+                        line(format!("HTTP {}", response.status)).decision("no sign-in needed"),
+                    );
+                    over(Outcome::Open)
+                }
+                Some(challenge) => {
+                    run.trace.push(
+                        line(format!("HTTP {}", response.status))
+                            .decision("sign-in needed")
+                            .reason("it answers this, but a later request wanted a sign-in"),
+                    );
+                    run.answers_freely = true;
+                    FindingResource::enter(Some(challenge), run, input)
+                }
+            },
             Verdict::WantsSignIn => {
                 let challenge = challenge::select(response.header_all("www-authenticate"));
                 let said = match &challenge {
@@ -100,29 +136,41 @@ fn is_below(from: &Url, place: &Url) -> bool {
         && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn request(url: &str, run: &Run) -> Request {
+fn request(url: &str, form: Form, run: &Run) -> Request {
     let mut request = Request::get(url, "application/json, text/event-stream");
     request.method = Method::POST;
     for (name, value) in &run.plan.headers {
         request.headers.append(name.clone(), value.clone());
     }
     request.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let body = json!({
-        "jsonrpc": "2.0",
-        "id": "keyfob-probe",
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": { "name": "keyfob", "version": run.plan.version },
-        },
-    });
+    let us = json!({ "name": "keyfob", "version": run.plan.version });
+    let (method, params) = match form {
+        Form::Initialize => (
+            "initialize",
+            json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": us }),
+        ),
+        Form::Discover => {
+            let version = HeaderValue::from_static(STATELESS);
+            request.headers.insert("mcp-protocol-version", version);
+            request.headers.insert("mcp-method", HeaderValue::from_static("server/discover"));
+            let meta = json!({
+                "io.modelcontextprotocol/protocolVersion": STATELESS,
+                "io.modelcontextprotocol/clientInfo": us,
+                "io.modelcontextprotocol/clientCapabilities": {},
+            });
+            ("server/discover", json!({ "_meta": meta }))
+        }
+    };
+    let body =
+        json!({ "jsonrpc": "2.0", "id": "keyfob-probe", "method": method, "params": params });
     request.body = body.to_string().into_bytes();
     request
 }
 
 enum Verdict {
     Open,
+    /// It does not know this request; that of the other era may show more.
+    OtherEra,
     WantsSignIn,
     OutOfOrder,
     Foreign(String),
@@ -130,21 +178,30 @@ enum Verdict {
 
 /// Only a valid JSON-RPC answer shows an MCP server that needs no sign-in; a page with status 200
 /// may be a captive portal.
-fn judge(response: &Response) -> Verdict {
+fn judge(response: &Response, form: Form) -> Verdict {
     let challenges = challenge::select(response.header_all("www-authenticate")).is_some();
     match response.status {
         401 => Verdict::WantsSignIn,
         403 if challenges => Verdict::WantsSignIn,
         429 | 500..=599 => Verdict::OutOfOrder,
-        status if is_json_rpc(response) => match status {
-            200..=299 | 400..=499 => Verdict::Open,
+        status if is_json_rpc(response) => match (status, form) {
+            (200..=299 | 400..=499, Form::Initialize) if is_error(response) => Verdict::OtherEra,
+            (200..=299 | 400..=499, _) => Verdict::Open,
             _ => Verdict::Foreign(format!("HTTP {status}")),
         },
+        // It has spoken MCP before; what it makes of the other era's request is no matter.
+        400..=499 if form == Form::Discover => Verdict::Open,
         status => Verdict::Foreign(match response.media_type() {
             Some(kind) => format!("HTTP {status}, {}", text::shown(&kind)),
             None => format!("HTTP {status}"),
         }),
     }
+}
+
+/// A JSON-RPC error where a result belongs.
+fn is_error(response: &Response) -> bool {
+    let message = response.json_object().unwrap_or_default();
+    message.contains_key("error") && !message.contains_key("result")
 }
 
 fn is_json_rpc(response: &Response) -> bool {

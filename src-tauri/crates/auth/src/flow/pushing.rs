@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::in_browser::InBrowser;
+use super::ladder;
 use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::Binding;
 use crate::error_code::ErrorCode;
@@ -72,6 +73,13 @@ impl Pushing {
         }
         run.trace.push(line(format!("HTTP {}", response.status)).warn());
         match member("error").map(ErrorCode::parse) {
+            // A push endpoint has no other word for a redirect URI that it does not take (RFC 9126
+            // section 2.3).
+            Some(error @ (ErrorCode::InvalidRequest | ErrorCode::InvalidRedirectUri)) => {
+                let Attempt { site, tried, .. } = self.attempt;
+                let issuer = site.server.issuer.clone();
+                ladder::by_name(site, &tried, SignInError::Refused { issuer, error }, run, input)
+            }
             Some(error) => {
                 let otherwise = |issuer| SignInError::Refused { issuer, error: error.clone() };
                 self.attempt.refused(error.clone(), otherwise, run, input)

@@ -1,7 +1,7 @@
 //! Registering dynamically (RFC 7591).
 
 use super::attempt::{self, Attempt};
-use super::ladder::Tried;
+use super::ladder::{self, Tried};
 use super::{Asked, Input, Memo, Next, Run, SignInError, Site, State, Turn, failed};
 use crate::dcr::{self, Application, RegistrationError};
 use crate::error_code::ErrorCode;
@@ -46,7 +46,7 @@ impl Registering {
     fn send(self, scopes: Vec<String>, run: &Run) -> Turn {
         let request = dcr::request(&Application {
             endpoint: &self.asked.url,
-            redirect_uri: &run.plan.redirect_uri,
+            redirect_uri: ladder::redirect_uri(&self.site, &self.tried, run),
             scopes: &scopes,
             auth_method: self.method,
             version: &run.plan.version,
@@ -70,7 +70,7 @@ impl Registering {
             &response,
             &self.site.server,
             self.method,
-            &run.plan.redirect_uri,
+            ladder::redirect_uri(&self.site, &self.tried, run),
             self.reason.clone(),
             input.now,
         );
@@ -93,7 +93,11 @@ impl Registering {
             }
             Err(cause) => {
                 run.trace.push(line(cause.to_string()).warn());
-                let issuer = self.site.server.issuer;
+                let issuer = self.site.server.issuer.clone();
+                if is_about_redirect(&cause) {
+                    let otherwise = SignInError::Registration { issuer, cause };
+                    return ladder::by_name(self.site, &self.tried, otherwise, run, input);
+                }
                 failed(match cause {
                     RegistrationError::Closed { .. } => {
                         let refused = self.tried.document.said();
@@ -104,6 +108,10 @@ impl Registering {
             }
         }
     }
+}
+
+fn is_about_redirect(cause: &RegistrationError) -> bool {
+    matches!(cause, RegistrationError::Refused { error: ErrorCode::InvalidRedirectUri, .. })
 }
 
 /// Servers that do not know a scope refuse the whole registration, some with a bare 403.

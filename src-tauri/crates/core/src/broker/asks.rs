@@ -118,7 +118,13 @@ impl Controller {
         waiter: Waiter,
     ) {
         let Some(slot) = self.slots.get_mut(id) else { return };
-        slot.challenge = Some(challenge.unwrap_or_default());
+        let challenge = challenge.unwrap_or_default();
+        let facts = self.remembered.server(id);
+        if facts.refused_later != Some((&challenge).into()) {
+            facts.refused_later = Some((&challenge).into());
+            self.remembered.save();
+        }
+        slot.challenge = Some(challenge);
         let is_current = generation.is_none_or(|refused| refused == slot.generation);
         let is_busy = slot.is_refreshing || matches!(slot.state, State::SigningIn(_));
         if !is_current || is_busy {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use http::HeaderMap;
-use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri};
+use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri, redirect_uri_by_name};
 use keyfob_auth::flow::{self, Next, OwnClient, Plan, SignIn, SignInError};
 use keyfob_auth::grant::{Grant, decode_registration};
 use keyfob_auth::registration::Registration;
@@ -23,6 +23,7 @@ use crate::clock;
 use crate::fetch::Fetch;
 use crate::problem::Problem;
 use crate::reach::Reach;
+use crate::remembered::ServerFacts;
 use crate::server::{Event, State};
 use crate::vault::{EntryId, EntryKind, Vault};
 
@@ -74,16 +75,20 @@ impl Controller {
         Some(Plan {
             server: ServerUrl::parse(&slot.config.url).ok()?,
             challenge: slot.challenge.clone(),
+            refused_later: facts.and_then(|f| f.refused_later.clone()).map(Into::into),
             headers: own_headers,
-            issuer: slot.config.issuer.clone().or_else(|| self.defaults.issuer.clone()),
+            issuer: self.issuer(slot),
             own_client: self.own_client(slot),
             scopes: match slot.config.scopes.as_slice() {
                 [] => self.defaults.scopes.clone(),
                 scopes => scopes.to_vec(),
             },
             had_scopes: if is_step_up { slot.had_scopes() } else { Vec::new() },
+            had_at: slot.grant.as_ref().map(|grant| grant.registration.issuer.clone()),
             document: self.document.clone(),
             redirect_uri: redirect_uri(self.gateway.port),
+            redirect_uri_by_name: redirect_uri_by_name(self.gateway.port),
+            by_name_at: facts.map(|f| f.by_name_at.clone()).unwrap_or_default(),
             refusals: self.remembered.facts.refusals.clone(),
             accepted_by: self
                 .remembered
@@ -94,7 +99,7 @@ impl Controller {
                 .map(|(issuer, _)| issuer.clone())
                 .collect(),
             registrations: Vec::new(),
-            without_resource_at: facts.map(|f| f.without_resource_at.clone()).unwrap_or_default(),
+            resource_forms: facts.map(ServerFacts::resource_forms).unwrap_or_default(),
             allow_guessed_endpoints: slot.config.allow_guessed_endpoints
                 || self.defaults.allow_guessed_endpoints,
             allow_unadvertised_pkce: slot.config.allow_unadvertised_pkce,
@@ -102,12 +107,22 @@ impl Controller {
         })
     }
 
+    /// The issuer that the user has named.
+    fn issuer(&self, slot: &Slot) -> Option<String> {
+        slot.config.issuer.clone().or_else(|| self.defaults.issuer.clone())
+    }
+
     fn own_client(&self, slot: &Slot) -> Option<OwnClient> {
         let (client_id, secret) = match &slot.config.client_id {
             Some(client_id) => (client_id, &slot.own_secret),
             None => (self.defaults.client_id.as_ref()?, &self.defaults.client_secret),
         };
-        Some(OwnClient { client_id: client_id.clone(), secret: secret.clone() })
+        let facts = self.remembered.facts.servers.get(&slot.config.id);
+        let belongs_to = facts.and_then(|facts| facts.own_client_at.as_ref());
+        let remembered = belongs_to.filter(|(id, _)| id == client_id).map(|(_, issuer)| issuer);
+        // What the user wrote counts for more than what was learnt.
+        let issuer = self.issuer(slot).or_else(|| remembered.cloned());
+        Some(OwnClient { client_id: client_id.clone(), secret: secret.clone(), issuer })
     }
 
     /// Begins a sign-in, unless one is under way.
@@ -224,10 +239,14 @@ async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
     let Ok(entropy) = clock::entropy() else { return Probe::Unreachable };
     let reach = Reach::of_url(plan.server.url()).await;
     let (url, redirect_uri) = (plan.server.as_str().to_owned(), plan.redirect_uri.clone());
-    let (mut flow, next) = SignIn::start(plan, clock::now(), &entropy);
-    let Next::Fetch(request) = next else { return Probe::Unreachable };
-    let answer = fetch.send(request, reach).await;
-    match flow.step(flow::Event::Answer(answer), clock::now(), &entropy) {
+    let (mut flow, mut next) = SignIn::start(plan, clock::now(), &entropy);
+    while flow.is_probing()
+        && let Next::Fetch(request) = next
+    {
+        let answer = fetch.send(request, reach).await;
+        next = flow.step(flow::Event::Answer(answer), clock::now(), &entropy);
+    }
+    match next {
         Next::Over(flow::Outcome::Open) => Probe::Open,
         Next::Over(flow::Outcome::Failed(error)) => match error {
             SignInError::Unreachable { .. } | SignInError::OutOfOrder { .. } => Probe::Unreachable,

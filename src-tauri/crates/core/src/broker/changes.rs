@@ -2,6 +2,7 @@
 
 use keyfob_auth::Secret;
 use keyfob_auth::authorize::AuthorizationResponse;
+use keyfob_auth::client_document::{redirect_uri, redirect_uri_by_name};
 use url::Url;
 
 use super::controller::{Controller, registration_id};
@@ -50,6 +51,9 @@ impl Controller {
         if secret.is_none() {
             self.forget_entry(EntryKind::ClientSecret, &id);
         }
+        // Who enters a client anew means it for the service that is there now.
+        self.remembered.server(&id).own_client_at = None;
+        self.remembered.save();
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         slot.config.client_id = client_id;
         slot.own_secret = secret;
@@ -72,6 +76,10 @@ impl Controller {
         let facts = self.remembered.server(&id);
         let known = facts.known_as.take();
         let dynamic = facts.registration.take();
+        facts.own_client_at = None;
+        facts.by_name_at.clear();
+        facts.resource_forms.clear();
+        facts.without_resource_at.clear();
         let known = slot
             .grant
             .as_ref()
@@ -79,9 +87,12 @@ impl Controller {
             .or_else(|| known.map(|known| known.issuer));
         let facts = &mut self.remembered.facts;
         if let Some(issuer) = known {
-            let redirect_uri = keyfob_auth::client_document::redirect_uri(self.gateway.port);
-            let name = registration_id(&issuer, &redirect_uri);
-            facts.registrations.retain(|known| *known != name && Some(known) != dynamic.as_ref());
+            let port = self.gateway.port;
+            let names = [redirect_uri(port), redirect_uri_by_name(port)]
+                .map(|redirect_uri| registration_id(&issuer, &redirect_uri));
+            facts
+                .registrations
+                .retain(|known| !names.contains(known) && Some(known) != dynamic.as_ref());
             facts.refusals.retain(|refusal| refusal.issuer != issuer);
             facts.accepted.retain(|(accepted, _)| *accepted != issuer);
         }
@@ -94,7 +105,7 @@ impl Controller {
     pub(super) fn paste(&self, name: &str, address: &str) -> Result<(), Problem> {
         let id = self.id_of(name)?;
         let foreign = || {
-            let redirect_uri = keyfob_auth::client_document::redirect_uri(self.gateway.port);
+            let redirect_uri = redirect_uri(self.gateway.port);
             Problem::new(Code::NotAwaited).with("server", name).with("redirect_uri", redirect_uri)
         };
         let is_waiting =

@@ -37,6 +37,8 @@ pub(super) enum End {
     NotNow {
         /// When the server wants to be asked again.
         retry_after: Option<Duration>,
+        /// It was a refusal by its status, without the error code that would say of what.
+        is_unclear: bool,
         /// For the trace.
         line: TraceStep,
     },
@@ -44,7 +46,7 @@ pub(super) enum End {
 
 /// Renews a grant's access token and saves the result before anyone may use it.
 pub(super) async fn refresh(
-    grant: Box<Grant>,
+    mut grant: Box<Grant>,
     server_url: url::Url,
     fetch: Fetch,
     kept: Kept,
@@ -57,35 +59,55 @@ pub(super) async fn refresh(
         let line = line("there is no refresh token".to_owned()).decision("sign in again").warn();
         return End::Dead { is_client_gone: false, line };
     };
-    let request = token::refresh(
-        &grant.registration,
-        &grant.token_endpoint,
-        &refresh_token,
-        grant.resource.as_deref(),
-    );
-    let Some(request) = request else {
-        let line = line("its token endpoint cannot be used".to_owned()).warn();
-        return End::Dead { is_client_gone: false, line };
-    };
     // The endpoint passed the address rule when the grant was made; where its name leads today is
     // taken as it is.
     let reach = match url::Url::parse(&grant.token_endpoint) {
         Ok(endpoint) => Reach::of_url(&server_url).await.max(Reach::of_url(&endpoint).await),
         Err(_) => Reach::of_url(&server_url).await,
     };
-    let response = match fetch.send(request, reach).await {
-        Ok(response) => response,
-        Err(cause) => {
-            let line = line(cause.to_string()).target(&target).decision("later again").warn();
-            return End::NotNow { retry_after: None, line };
+    let mut departs = false;
+    let parsed = loop {
+        let request = token::refresh(
+            &grant.registration,
+            &grant.token_endpoint,
+            &refresh_token,
+            grant.resource.as_deref(),
+        );
+        let Some(request) = request else {
+            let line = line("its token endpoint cannot be used".to_owned()).warn();
+            return End::Dead { is_client_gone: false, line };
+        };
+        let response = match fetch.send(request, reach).await {
+            Ok(response) => response,
+            Err(cause) => {
+                let line = line(cause.to_string()).target(&target).decision("later again").warn();
+                return End::NotNow { retry_after: None, is_unclear: false, line };
+            }
+        };
+        match token::parse(&response, clock::now()) {
+            // Some take a resource indicator at the sign-in and not here.
+            Err(TokenError::Refused {
+                error: ErrorCode::InvalidTarget | ErrorCode::InvalidRequest,
+                ..
+            }) if grant.resource.is_some() => {
+                grant.resource = None;
+                departs = true;
+            }
+            parsed => break parsed,
         }
     };
-    match token::parse(&response, clock::now()) {
+    match parsed {
         Ok(tokens) => {
             let mut renewed = grant;
             renewed.renew(tokens);
             let unsaved = kept.save(&renewed).await;
             let mut line = line("renewed".to_owned()).target(&target);
+            if departs {
+                line = line
+                    .decision("without a resource indicator from now on")
+                    .reason("the service refuses it; this departs from the MCP specification")
+                    .warn();
+            }
             if let Some(error) = &unsaved {
                 line = line.decision("kept in memory").reason(error.to_string()).warn();
             }
@@ -115,7 +137,8 @@ pub(super) async fn refresh(
             match grant.registration.kind {
                 // The service may merely have failed to fetch our document.
                 RegistrationKind::Cimd => {
-                    End::NotNow { retry_after: None, line: said.decision("later again") }
+                    let line = said.decision("later again");
+                    End::NotNow { retry_after: None, is_unclear: false, line }
                 }
                 RegistrationKind::Dcr => End::Dead {
                     is_client_gone: true,
@@ -129,10 +152,12 @@ pub(super) async fn refresh(
         }
         Err(TokenError::NotNow { status, retry_after }) => End::NotNow {
             retry_after: retry_after.map(Duration::from_secs),
+            is_unclear: matches!(status, 400 | 401 | 403 | 422),
             line: line(format!("HTTP {status}")).target(&target).decision("later again").warn(),
         },
         Err(cause @ (TokenError::Refused { .. } | TokenError::Unusable(_))) => End::NotNow {
             retry_after: None,
+            is_unclear: false,
             line: line(cause.to_string()).target(&target).decision("later again").warn(),
         },
     }

@@ -26,6 +26,10 @@ const SAVE_AGAIN: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
+/// So many refusals in a row without an error code (Supabase answers a dead client with 422 and a
+/// message) mean that only a new sign-in can help.
+const MOST_UNCLEAR: u32 = 3;
+
 impl Controller {
     pub(super) fn report(&mut self, report: Report) {
         let Report { server: id, report } = report;
@@ -151,9 +155,8 @@ impl Controller {
                     });
                 }
                 // The new one, where it comes to one, takes its place in the vault.
-                Memo::RegistrationGone { issuer, client_id } => {
+                Memo::RegistrationGone { issuer, client_id, redirect_uri } => {
                     info!(%issuer, %client_id, "the registration is gone");
-                    let redirect_uri = redirect_uri(self.gateway.port);
                     let name = registration_id(&issuer, &redirect_uri);
                     self.remembered.facts.registrations.retain(|known| *known != name);
                 }
@@ -175,10 +178,16 @@ impl Controller {
                         facts.accepted.push(accepted);
                     }
                 }
-                Memo::ResourceRefused(issuer) => {
+                Memo::DocumentDoubted(issuer) => {
+                    self.remembered.facts.accepted.retain(|(accepted, _)| *accepted != issuer);
+                }
+                Memo::ResourceForm { issuer, form } => {
+                    self.remembered.server(id).resource_forms.insert(issuer, form);
+                }
+                Memo::NameWorks(issuer) => {
                     let facts = self.remembered.server(id);
-                    if !facts.without_resource_at.contains(&issuer) {
-                        facts.without_resource_at.push(issuer);
+                    if !facts.by_name_at.contains(&issuer) {
+                        facts.by_name_at.push(issuer);
                     }
                 }
             }
@@ -195,7 +204,9 @@ impl Controller {
         let failed = |problem: Problem| (Event::SignInFailed, Some(problem));
         let (event, problem) = match end {
             sign_in::End::Open => {
-                self.remembered.server(id).last = Some(LastSaid::Open);
+                let facts = self.remembered.server(id);
+                facts.last = Some(LastSaid::Open);
+                facts.refused_later = None;
                 (Event::Answered, None)
             }
             sign_in::End::SignedIn(grant) => {
@@ -203,15 +214,20 @@ impl Controller {
                     registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
                 let known_as = RegistrationView::from(&grant.registration);
                 let is_dynamic = grant.registration.kind == RegistrationKind::Dcr;
+                let own = (grant.registration.kind == RegistrationKind::PreRegistered).then(|| {
+                    (grant.registration.client_id.clone(), grant.registration.issuer.clone())
+                });
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());
                 slot.failures = 0;
+                slot.unclear = 0;
                 slot.is_unsaved = false;
                 slot.challenge = None;
                 let facts = self.remembered.server(id);
                 facts.has_worked = true;
                 facts.known_as = Some(known_as);
                 facts.registration = is_dynamic.then_some(registration);
+                facts.own_client_at = own.or(facts.own_client_at.take());
                 facts.last = Some(LastSaid::SignIn);
                 (Event::SignedIn, None)
             }
@@ -253,6 +269,7 @@ impl Controller {
             refresh::End::Renewed { grant, unsaved, line } => {
                 slot.hold(grant);
                 slot.failures = 0;
+                slot.unclear = 0;
                 slot.not_before = now;
                 slot.is_unsaved = unsaved.is_some();
                 slot.save_again_at = match &unsaved {
@@ -277,16 +294,21 @@ impl Controller {
                 }
                 (line, vec![Event::Refused])
             }
-            refresh::End::NotNow { retry_after, line } => {
+            refresh::End::NotNow { retry_after, is_unclear, line } => {
                 let doubled = FIRST_PAUSE * 2u32.saturating_pow(slot.failures.min(10));
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = retry_after.unwrap_or(doubled).min(LONGEST_PAUSE);
                 slot.not_before = now.plus(pause);
                 let still_serves = slot.refused != Some(slot.generation)
                     && slot.grant.as_ref().is_some_and(|grant| !grant.has_ended(now));
+                slot.unclear = if is_unclear { slot.unclear.saturating_add(1) } else { 0 };
                 // The old token serves to its end.
                 let event = if still_serves {
                     Event::Renewed
+                } else if slot.unclear >= MOST_UNCLEAR {
+                    // Nobody says what is wrong, and waiting has not helped. What there is stays
+                    // in the vault, in case it was the service's own fault.
+                    Event::Refused
                 } else {
                     Event::Unreachable { retry_at: slot.not_before }
                 };

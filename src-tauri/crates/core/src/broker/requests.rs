@@ -12,6 +12,7 @@ use super::sign_in::Wish;
 use crate::control::protocol::Request;
 use crate::mcp;
 use crate::problem::{Code, Problem};
+use crate::server::Kind;
 use crate::view::Progress;
 
 impl Handle {
@@ -48,8 +49,17 @@ impl Handle {
                 to_value(self.connect(&name, browser, window, progress).await?)
             }
             Request::TryAnotherWay { name } => {
+                self.must_be_signing_in(&name).await?;
                 let wish = Wish::AnotherWay;
                 to_value(self.ask(|answer| Command::Wish { name, wish, answer }).await?)
+            }
+            Request::Paste { name, address } => {
+                self.must_be_signing_in(&name).await?;
+                let address = address.expose().to_owned();
+                to_value(self.ask(|answer| Command::Paste { name, address, answer }).await?)
+            }
+            Request::ForgetRegistration { name } => {
+                to_value(self.ask(|answer| Command::ForgetRegistration { name, answer }).await?)
             }
             Request::Cancel { name } => {
                 let wish = Wish::Cancel;
@@ -92,6 +102,21 @@ impl Handle {
                 Err(Problem::internal("this request needs a connection of its own"))
             }
         }
+    }
+}
+
+impl Handle {
+    /// What goes on with a sign-in needs one.
+    async fn must_be_signing_in(&self, name: &str) -> Result<(), Problem> {
+        let asked = name.to_owned();
+        let server = self.ask(|answer| Command::Status { name: asked, answer }).await?;
+        if server.state == Kind::SigningIn {
+            return Ok(());
+        }
+        let cause = format_args!(
+            "no sign-in to {name} is under way; it begins with: keyfob connect {name}"
+        );
+        Err(Problem::new(Code::Usage).with("cause", cause))
     }
 }
 

@@ -179,7 +179,12 @@ impl Task {
             return Ok(Next::Over(Outcome::Failed(SignInError::UnsafeLink { issuer })));
         }
         let (answers, mut came) = mpsc::unbounded_channel::<AuthorizationResponse>();
-        let authority = self.plan.redirect_uri.split('/').nth(2).unwrap_or_default();
+        // By address or by name, as this try has asked for.
+        let redirect_uri = match flow.registration() {
+            Some(registration) => registration.redirect_uri.clone(),
+            None => self.plan.redirect_uri.clone(),
+        };
+        let authority = redirect_uri.split('/').nth(2).unwrap_or_default();
         self.callbacks.expect(&visit.state, &self.name, authority, answers, page);
         let (mut nonce, mut cause) = self.open(&visit).await?;
         self.tell(flow);

@@ -86,6 +86,8 @@ pub struct Slot {
     pub not_before: Timestamp,
     /// How often in a row a refresh failed.
     pub failures: u32,
+    /// How often in a row it was refused without an error code.
+    pub unclear: u32,
     /// How often more access was asked for since [`Slot::step_ups_since`].
     pub step_ups: u32,
     /// When counting began.
@@ -128,6 +130,7 @@ impl Slot {
             refused: None,
             not_before: Timestamp(0),
             failures: 0,
+            unclear: 0,
             step_ups: 0,
             step_ups_since: Timestamp(0),
             signed_in_at: None,

@@ -57,6 +57,19 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// Goes on with the address that the browser was sent to.
+    Paste {
+        /// The server's name.
+        name: String,
+        /// The address; it holds a code.
+        #[serde(with = "one_on_the_wire")]
+        address: Secret,
+    },
+    /// Forgets how Keyfob is known at the sign-in service, refusals included.
+    ForgetRegistration {
+        /// The server's name.
+        name: String,
+    },
     /// Ends the sign-in that is under way.
     Cancel {
         /// Its name.
@@ -176,6 +189,20 @@ mod on_the_wire {
         from: D,
     ) -> Result<Option<Secret>, D::Error> {
         Ok(Option::<String>::deserialize(from)?.map(Secret::new))
+    }
+}
+
+/// See [`on_the_wire`].
+mod one_on_the_wire {
+    use keyfob_auth::Secret;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        secret.expose().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        String::deserialize(from).map(Secret::new)
     }
 }
 

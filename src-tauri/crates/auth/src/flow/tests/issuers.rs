@@ -4,13 +4,15 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    AUTHORIZE, ISSUER, OAUTH_FORM, OPENID_FORM, ORIGIN, PATH_FORM, ROOT_FORM, SERVER, Walk, World,
-    bare, challenged, complete, earlier, page, plain, plan, redirect, reply, resource_of, silence,
+    AUTHORIZE, ISSUER, OAUTH_FORM, OPENID_FORM, ORIGIN, PATH_FORM, REGISTER, ROOT_FORM, SERVER,
+    Walk, World, bare, challenged, complete, earlier, list, page, plain, plan, redirect, reply,
+    resource_of, silence,
 };
 use crate::challenge::Challenge;
 use crate::flow::{OwnClient, Plan, SignInError};
 use crate::metadata::BadMetadata;
 use crate::registration::Registration;
+use crate::secret::Secret;
 
 const SECOND: &str = "https://second.test";
 const SECOND_FORM: &str = "https://second.test/.well-known/oauth-authorization-server";
@@ -223,7 +225,7 @@ fn endpoints_are_guessed_only_where_that_is_allowed() {
 
 #[test]
 fn without_s256_there_is_no_sign_in_on_any_rung() {
-    let own = OwnClient { client_id: "own".into(), secret: None };
+    let own = OwnClient { client_id: "own".into(), secret: None, issuer: None };
     let rungs = [
         ("own client", Plan { own_client: Some(own), ..plan() }),
         ("cimd", plan()),
@@ -251,4 +253,40 @@ fn s256_in_the_second_document_is_enough() {
         .server(|doc| doc["code_challenge_methods_supported"] = Value::Null)
         .with(OPENID_FORM, reply(200, bare(ISSUER)));
     assert_eq!(visited(&Walk::start(plan(), world)), AUTHORIZE);
+}
+
+#[test]
+fn the_users_own_client_is_shown_to_no_other_issuer_than_its_own() {
+    let own = |issuer: &str| OwnClient {
+        client_id: "own".into(),
+        secret: Some(Secret::new("own-secret")),
+        issuer: Some(issuer.into()),
+    };
+    let mut walk = Walk::start(Plan { own_client: Some(own(ISSUER)), ..plan() }, World::usual());
+    walk.approve();
+    assert_eq!(walk.grant().registration.client_id, "own");
+
+    let had = "https://before.test";
+    let walk = Walk::start(Plan { own_client: Some(own(had)), ..plan() }, World::usual());
+    let (had, named) = (had.to_owned(), ISSUER.to_owned());
+    assert_eq!(walk.error(), &SignInError::OtherService { had, named });
+    assert!(walk.visits.is_empty() && walk.count(REGISTER) == 0, "no other way in silence");
+    let sent = walk.sent();
+    assert!(!sent.contains("own-secret") && !sent.contains("client_id"), "{sent}");
+}
+
+#[test]
+fn scopes_had_from_another_issuer_stay_there() {
+    let had = |at: &str| Plan {
+        challenge: Some(Challenge { scope: Some("write".into()), ..Challenge::default() }),
+        had_scopes: list("basic secret-project"),
+        had_at: Some(at.into()),
+        document: None,
+        ..plan()
+    };
+    let walk = Walk::start(had(ISSUER), World::usual());
+    assert_eq!(walk.link()["scope"], "basic secret-project write");
+    let walk = Walk::start(had("https://before.test"), World::usual());
+    assert_eq!(walk.link()["scope"], "write");
+    assert!(!walk.sent().contains("secret-project"), "nor at the registration");
 }

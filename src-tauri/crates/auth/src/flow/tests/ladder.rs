@@ -42,7 +42,7 @@ fn scoped(plan: Plan) -> Plan {
 
 #[test]
 fn the_users_own_client_comes_first() {
-    let own = OwnClient { client_id: "own".into(), secret: None };
+    let own = OwnClient { client_id: "own".into(), secret: None, issuer: None };
     let registrations = vec![earlier()];
     let mut walk =
         Walk::start(Plan { own_client: Some(own), registrations, ..plan() }, World::usual());
@@ -59,7 +59,11 @@ fn the_users_secret_goes_by_the_method_that_the_server_lists() {
         (Value::Null, AuthMethod::ClientSecretBasic),
         (json!(["none", "client_secret_post"]), AuthMethod::ClientSecretPost),
     ] {
-        let own = OwnClient { client_id: "own".into(), secret: Some(Secret::new("hunter2")) };
+        let own = OwnClient {
+            client_id: "own".into(),
+            secret: Some(Secret::new("hunter2")),
+            issuer: None,
+        };
         let mut walk =
             Walk::start(Plan { own_client: Some(own), ..plan() }, methods(listed.clone()));
         walk.approve();
@@ -73,7 +77,7 @@ fn the_users_secret_goes_by_the_method_that_the_server_lists() {
 
 #[test]
 fn an_empty_secret_is_no_secret() {
-    let own = OwnClient { client_id: "own".into(), secret: Some(Secret::new("")) };
+    let own = OwnClient { client_id: "own".into(), secret: Some(Secret::new("")), issuer: None };
     let walk = Walk::start(Plan { own_client: Some(own), ..plan() }, World::usual());
     assert_eq!(walk.registration().auth_method, AuthMethod::None);
 }
@@ -240,7 +244,7 @@ fn other_failures_of_a_registration_are_told_and_not_tried_again() {
         assert_eq!(walk.error(), &closed, "HTTP {status}: a client of one's own may do");
     }
     for answer in [
-        reply(400, json!({"error": "invalid_redirect_uri"})),
+        reply(400, json!({"error": "unapproved_software_statement"})),
         page(429),
         page(503),
         page(201),

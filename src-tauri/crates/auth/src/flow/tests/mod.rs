@@ -1,6 +1,7 @@
 //! The flow against scripted worlds and against random ones. Each test is named after the rule
 //! that it holds.
 
+mod by_name;
 mod callback;
 mod endings;
 mod issuers;

@@ -49,7 +49,7 @@ fn an_issuer_that_has_accepted_our_document_before_is_not() {
 
 #[test]
 fn neither_the_users_own_client_nor_dcr_is_tried_out() {
-    let own = Some(OwnClient { client_id: "own".into(), secret: None });
+    let own = Some(OwnClient { client_id: "own".into(), secret: None, issuer: None });
     let of_week = Refusal {
         issuer: ISSUER.into(),
         document: DOCUMENT.into(),
@@ -138,7 +138,9 @@ fn when_both_are_refused_the_error_is_told_and_nothing_is_remembered_of_the_docu
         let error = SignInError::AuthorizationRefused { issuer: ISSUER.into(), status };
         assert_eq!(walk.error(), &error, "it was not about CIMD");
         assert!(walk.refusals().is_empty(), "{walk:?}");
-        assert_eq!(walk.registered(), ["registered"], "the registration was made and is kept");
+        // Where it may be about the redirect URI, that is tried by name as well.
+        let made = if status == 500 { 1 } else { 2 };
+        assert_eq!(walk.registered().len(), made, "the registration was made and is kept");
         assert!(walk.visits.is_empty());
     }
 }

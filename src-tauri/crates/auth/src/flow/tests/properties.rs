@@ -1,16 +1,19 @@
 //! What holds in every world, whatever servers answer and people do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::random_world::{EVIL, MARKER};
 use super::ride::{MOST_TURNS, Ride};
-use super::world::{form, plain};
+use super::world::{ISSUER, form, plain};
 use crate::flow::{Memo, Outcome, SignInError};
 use crate::server_url::is_usable_endpoint;
+use crate::wire::Request;
 
 /// Every other choice is the good one, or hardly any ride would come as far as a token.
 fn tape() -> impl Strategy<Value = Vec<u8>> {
@@ -47,19 +50,30 @@ proptest! {
     #[test]
     fn nobody_registers_more_than_twice_nor_twice_with_success_without_cause(tape in tape()) {
         let ride = Ride::through(tape);
-        let asked = ride.sent.iter().filter(|s| s.request.url.ends_with("/register")).count();
-        prop_assert!(asked <= 2, "{asked} registrations were asked for");
-        let mut alive = None;
+        for host in ["127.0.0.1", "localhost"] {
+            let asked = ride.sent.iter().filter(|s| {
+                s.request.url.ends_with("/register")
+                    && String::from_utf8_lossy(&s.request.body).contains(host)
+            });
+            let asked = asked.count();
+            prop_assert!(asked <= 2, "{asked} registrations were asked for with {host}");
+        }
+        // By redirect URI.
+        let mut alive = BTreeSet::new();
         for memo in &ride.memos {
             match memo {
                 Memo::Registered(made) => {
-                    prop_assert_eq!(&alive, &None, "the one before is still good");
-                    alive = Some(made.client_id.clone());
+                    let is_new = alive.insert(made.redirect_uri.clone());
+                    prop_assert!(is_new, "the one before is still good");
                 }
-                Memo::RegistrationGone { .. } => alive = None,
+                Memo::RegistrationGone { redirect_uri, .. } => {
+                    alive.remove(redirect_uri);
+                }
                 Memo::DocumentRefused(_)
                 | Memo::DocumentAccepted(_)
-                | Memo::ResourceRefused(_) => {}
+                | Memo::DocumentDoubted(_)
+                | Memo::NameWorks(_)
+                | Memo::ResourceForm { .. } => {}
             }
         }
         let refusals = ride.memos.iter().filter(|m| matches!(m, Memo::DocumentRefused(_))).count();
@@ -107,6 +121,15 @@ proptest! {
     }
 
     #[test]
+    fn the_secret_of_the_users_own_client_goes_to_its_issuer_alone(tape in tape()) {
+        let ride = Ride::through(tape);
+        for sent in ride.sent.iter().filter(|sent| tells_own_secret(&sent.request)) {
+            let url = &sent.request.url;
+            prop_assert!(url.starts_with(&format!("{ISSUER}/")), "{url}");
+        }
+    }
+
+    #[test]
     fn documents_that_lie_lead_nowhere_and_every_request_is_protected(tape in tape()) {
         let ride = Ride::through(tape);
         for sent in &ride.sent {
@@ -115,6 +138,15 @@ proptest! {
             prop_assert!(is_usable_endpoint(url), "{url}");
         }
     }
+}
+
+/// In the body, or in the header of HTTP Basic.
+fn tells_own_secret(request: &Request) -> bool {
+    let basic = request.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let basic = basic.and_then(|value| STANDARD.decode(value.strip_prefix("Basic ")?).ok());
+    [request.body.clone(), basic.unwrap_or_default()]
+        .iter()
+        .any(|text| String::from_utf8_lossy(text).contains("own-secret"))
 }
 
 /// The properties say nothing if the worlds are dull, so the rides are counted by their endings.
@@ -136,6 +168,7 @@ fn the_random_worlds_reach_every_ending() {
                 SignInError::NoAuthorizationServer => "no authorization server",
                 SignInError::Metadata { .. } => "metadata",
                 SignInError::PkceUnsupported { .. } => "pkce",
+                SignInError::OtherService { .. } => "other service",
                 SignInError::NoRegistrationRoute { .. } => "no route",
                 SignInError::Registration { .. } => "registration",
                 SignInError::AuthorizationRefused { .. } => "authorization refused",
@@ -159,13 +192,15 @@ fn the_random_worlds_reach_every_ending() {
                     Memo::RegistrationGone { .. } => "memo gone",
                     Memo::DocumentRefused(_) => "memo refused",
                     Memo::DocumentAccepted(_) => "memo accepted",
-                    Memo::ResourceRefused(_) => "memo resource",
+                    Memo::DocumentDoubted(_) => "memo doubted",
+                    Memo::NameWorks(_) => "memo name",
+                    Memo::ResourceForm { .. } => "memo resource",
                 })
                 .or_default() += 1;
         }
     }
     // Links are checked when the documents are read, so no world gives an unsafe one.
-    assert_eq!((endings.len(), endings.get("unsafe link")), (27, None), "{endings:#?}");
+    assert_eq!((endings.len(), endings.get("unsafe link")), (30, None), "{endings:#?}");
     for signed_in in ["cimd", "dcr", "pre-registered"] {
         assert!(endings[signed_in] > 30, "too few sign-ins to say anything: {endings:#?}");
     }

@@ -12,7 +12,7 @@ use super::world::{
     earlier, list, page, plain, plan, redirect, reply, silence, typed,
 };
 use crate::challenge::Challenge;
-use crate::flow::{OwnClient, Plan};
+use crate::flow::{OwnClient, Plan, ResourceForm};
 use crate::registration::{AuthMethod, Refusal, Registration};
 use crate::secret::Secret;
 use crate::wire::Request;
@@ -99,6 +99,8 @@ impl RandomWorld {
         let own = |secret: Option<&str>| OwnClient {
             client_id: "own".into(),
             secret: secret.map(Secret::new),
+            // The one with a secret has signed in before.
+            issuer: secret.map(|_| ISSUER.into()),
         };
         let held = Registration {
             issuer: TENANT.into(),
@@ -124,6 +126,7 @@ impl RandomWorld {
             own_client: tape.choose(&[None, None, None, None, Some(own(None)), Some(secret)]),
             scopes: tape.choose(&[list(""), list("mine"), list("mine offline_access")]),
             had_scopes: tape.choose(&[list(""), list("had offline_access")]),
+            had_at: tape.choose(&[Some(ISSUER.into()), Some(TENANT.into())]),
             document: tape.choose(&[document.clone(), document, None]),
             refusals: tape.choose(&[vec![], vec![], vec![refusal]]),
             accepted_by: tape.choose(&[vec![], vec![ISSUER.into(), TENANT.into()]]),
@@ -133,7 +136,13 @@ impl RandomWorld {
                 vec![held.clone()],
                 vec![held, earlier()],
             ]),
-            without_resource_at: tape.choose(&[vec![], vec![], vec![], vec![ISSUER.into()]]),
+            resource_forms: tape.choose(&[
+                vec![],
+                vec![],
+                vec![(ISSUER.into(), ResourceForm::WithoutSlash)],
+                vec![(ISSUER.into(), ResourceForm::Absent)],
+            ]),
+            by_name_at: tape.choose(&[vec![], vec![], vec![TENANT.into()]]),
             allow_guessed_endpoints: tape.choose(&[true, false]),
             allow_unadvertised_pkce: tape.choose(&[true, false]),
             ..plan()

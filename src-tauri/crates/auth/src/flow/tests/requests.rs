@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::world::{
     AUTHORIZE, ISSUER, PATH_FORM, PUSH, REDIRECT, REGISTER, SERVER, TOKEN, Walk, World, form,
-    known, list, page, plan, query, reply, silence, typed,
+    known, list, page, plan, query, reply, resource_of, silence, typed,
 };
 use crate::challenge::Challenge;
-use crate::flow::{Memo, Plan, SignInError};
+use crate::flow::{Memo, Plan, ResourceForm, SignInError};
 use crate::token::TokenError;
 
 fn wanting(scope: &str, plan: Plan) -> Plan {
@@ -81,7 +81,9 @@ fn a_refused_resource_indicator_is_left_out_of_all_requests_from_then_on() {
             _ => assert!(!form(walk.sent_to(PUSH)[1]).contains_key("resource")),
         }
         assert!(!walk.link().contains_key("resource"), "authorization, after the {place}");
-        assert!(matches!(walk.memos.as_slice(), [Memo::ResourceRefused(by)] if by == ISSUER));
+        assert!(
+            matches!(walk.memos.as_slice(), [Memo::ResourceForm { issuer, form: ResourceForm::Absent }] if issuer == ISSUER)
+        );
         walk.approve();
         let last = walk.sent_to(TOKEN).pop().expect("a token request");
         assert!(!form(last).contains_key("resource"), "token, after the {place}");
@@ -104,7 +106,10 @@ fn a_resource_indicator_is_refused_once_and_then_the_error_surfaces() {
 
 #[test]
 fn a_remembered_refusal_of_the_resource_indicator_holds_for_that_issuer_only() {
-    let remembers = |issuer: &str| Plan { without_resource_at: vec![issuer.into()], ..plan() };
+    let remembers = |issuer: &str| Plan {
+        resource_forms: vec![(issuer.into(), ResourceForm::Absent)],
+        ..plan()
+    };
     let mut walk = Walk::start(remembers(ISSUER), World::usual());
     assert!(!query(&walk.sent_to(AUTHORIZE)[0].url).contains_key("resource"), "preflight");
     assert!(!walk.link().contains_key("resource"), "authorization");
@@ -192,7 +197,12 @@ fn a_step_up_asks_for_the_union_of_had_and_wanted() {
         error: Some("insufficient_scope".into()),
         ..Challenge::default()
     };
-    let step_up = Plan { challenge: Some(challenge), had_scopes: list("basic read"), ..known() };
+    let step_up = Plan {
+        challenge: Some(challenge),
+        had_scopes: list("basic read"),
+        had_at: Some(ISSUER.into()),
+        ..known()
+    };
     let mut walk = Walk::start(step_up.clone(), World::usual());
     assert_eq!(scope(&walk).as_deref(), Some("basic read write"));
     walk.approve();
@@ -257,4 +267,32 @@ fn a_code_is_sent_once_whatever_becomes_of_it() {
         );
         assert_eq!((walk.count(TOKEN), walk.memos.len()), (1, 0), "{shown}");
     }
+}
+
+#[test]
+fn a_refused_resource_indicator_is_tried_without_its_slash_and_then_left_out() {
+    let world = World::usual().with(PATH_FORM, resource_of("https://mcp.test/", &[ISSUER]));
+    let mut walk = Walk::start(known(), world.clone());
+    assert_eq!(walk.link()["resource"], "https://mcp.test/", "as named, first");
+    walk.refuse("invalid_target");
+    assert_eq!(walk.link()["resource"], "https://mcp.test");
+    walk.refuse("invalid_target");
+    assert!(!walk.link().contains_key("resource"));
+    walk.refuse("invalid_target");
+    assert!(matches!(walk.error(), SignInError::Refused { .. }), "no loop: {walk:?}");
+    let forms: Vec<_> = walk
+        .memos
+        .iter()
+        .filter_map(|memo| match memo {
+            Memo::ResourceForm { form, .. } => Some(*form),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(forms, [ResourceForm::WithoutSlash, ResourceForm::Absent]);
+
+    let resource_forms = vec![(ISSUER.to_owned(), ResourceForm::WithoutSlash)];
+    let mut walk = Walk::start(Plan { resource_forms, ..known() }, world);
+    assert_eq!(walk.link()["resource"], "https://mcp.test", "it is remembered");
+    walk.approve();
+    assert_eq!(walk.grant().resource.as_deref(), Some("https://mcp.test"));
 }

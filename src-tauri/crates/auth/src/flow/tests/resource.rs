@@ -11,6 +11,7 @@ use crate::challenge::Challenge;
 use crate::flow::{Outcome, Plan, SignInError};
 use crate::metadata::BadMetadata;
 use crate::server_url::ServerUrl;
+use crate::wire::Request;
 
 const NAMED: &str = "https://mcp.test/custom/metadata.json";
 
@@ -239,4 +240,72 @@ fn json_that_is_no_object_is_no_metadata() {
         .with(ROOT_FORM, resource_of(ORIGIN, &[ISSUER]));
     let walk = Walk::start(plan(), world);
     assert_eq!(walk.places()[..3], [PATH_FORM, ROOT_FORM, OAUTH_FORM]);
+}
+
+fn error_of_the_protocol() -> Answer {
+    let error = json!({"code": -32022, "message": "Unsupported protocol version"});
+    reply(400, json!({"jsonrpc": "2.0", "id": "keyfob-probe", "error": error}))
+}
+
+#[test]
+fn an_error_of_the_protocol_says_nothing_so_the_other_era_is_asked() {
+    let world = World::usual().with(SERVER, error_of_the_protocol()).then(SERVER, page(401));
+    let walk = Walk::start(unprobed(), world);
+    assert_eq!(walk.places()[..3], [SERVER, SERVER, PATH_FORM], "it wants a sign-in after all");
+    let methods: Vec<String> = walk.sent_to(SERVER).iter().map(|r| rpc_method(r)).collect();
+    assert_eq!(methods, ["initialize", "server/discover"]);
+    let second = walk.sent_to(SERVER)[1];
+    assert_eq!(second.headers["mcp-protocol-version"], "2026-07-28");
+    assert_eq!(second.headers["mcp-method"], "server/discover");
+
+    for last in [error_of_the_protocol(), page(404), reply(200, json!({"jsonrpc": "2.0"}))] {
+        let world = World::usual().with(SERVER, error_of_the_protocol()).then(SERVER, last);
+        let walk = Walk::start(unprobed(), world);
+        assert!(matches!(walk.outcome, Some(Outcome::Open)), "{walk:?}");
+        assert_eq!(walk.places(), [SERVER, SERVER], "asked once each");
+    }
+}
+
+fn rpc_method(request: &Request) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
+    body["method"].as_str().expect("a method").to_owned()
+}
+
+fn answers_freely() -> World {
+    let result = json!({"jsonrpc": "2.0", "id": "keyfob-probe", "result": {}});
+    World::usual().with(SERVER, reply(200, result))
+}
+
+#[test]
+fn a_server_that_challenges_later_requests_alone_is_signed_in_to() {
+    let later = Challenge {
+        resource_metadata: Some(NAMED.into()),
+        scope: Some("call".into()),
+        ..Challenge::default()
+    };
+    let plan = Plan { refused_later: Some(later), ..unprobed() };
+    let world = answers_freely().with(NAMED, resource_of(SERVER, &[ISSUER]));
+    let walk = Walk::start(plan.clone(), world);
+    assert_eq!(walk.places()[..2], [SERVER, NAMED], "with what the later request was told");
+    assert_eq!(walk.link()["scope"], "call");
+
+    let world = World::usual().with(SERVER, challenge("Bearer scope=\"newer\""));
+    let walk = Walk::start(plan, world);
+    assert_eq!(walk.link()["scope"], "newer", "what it says now counts for more");
+}
+
+#[test]
+fn a_server_that_describes_its_sign_in_no_more_needs_none() {
+    let plan = Plan { refused_later: Some(Challenge::default()), ..unprobed() };
+    let result = json!({"jsonrpc": "2.0", "id": "keyfob-probe", "result": {}});
+    let nothing = World::default().with(SERVER, reply(200, result));
+    let walk = Walk::start(plan.clone(), nothing.clone());
+    assert!(matches!(walk.outcome, Some(Outcome::Open)), "{walk:?}");
+    let walk = Walk::start(plan.clone(), nothing.with(PATH_FORM, page(503)));
+    assert!(
+        matches!(walk.error(), SignInError::OutOfOrder { .. }),
+        "that cannot be told: {walk:?}"
+    );
+    let walk = Walk::start(plan, World::default().with(SERVER, page(401)));
+    assert_eq!(walk.error(), &SignInError::NoAuthorizationServer);
 }

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    AUTHORIZE, Answer, DOCUMENT, ISSUER, PUSH, REDIRECT, REGISTER, TOKEN, Walk, World, earlier,
-    known, page, redirect, reply,
+    AUTHORIZE, Answer, BY_NAME, DOCUMENT, ISSUER, PUSH, REDIRECT, REGISTER, TOKEN, Walk, World,
+    earlier, known, page, redirect, reply,
 };
 use crate::error_code::ErrorCode;
-use crate::flow::{Event, OwnClient, Plan, SignInError};
+use crate::flow::{Event, Memo, OwnClient, Plan, SignInError};
 use crate::registration::{ReasonCode, RegistrationKind};
 use crate::token::TokenError;
 
@@ -138,7 +138,7 @@ fn a_refused_document_without_dcr_asks_for_a_client_and_says_what_was_said() {
 
 #[test]
 fn the_users_own_client_is_never_replaced() {
-    let own = Some(OwnClient { client_id: "own".into(), secret: None });
+    let own = Some(OwnClient { client_id: "own".into(), secret: None, issuer: None });
     for place in AFTER_THE_VISIT {
         let own = Plan { own_client: own.clone(), registrations: vec![earlier()], ..known() };
         let walk = refused_once(own, "invalid_client", place);
@@ -210,7 +210,11 @@ fn other_errors_surface_and_change_no_rung() {
         assert_eq!((walk.count(REGISTER), walk.count(TOKEN)), (0, 0), "{error}");
         assert!(walk.memos.is_empty(), "{error} says nothing about our document");
 
-        let walk = refused_once(known(), error, Place::Push);
+        let walk = match code {
+            // It is the only word that a push endpoint has for a redirect URI.
+            ErrorCode::InvalidRequest => refused_always(known(), error, Place::Push),
+            _ => refused_once(known(), error, Place::Push),
+        };
         assert_eq!(walk.error(), &SignInError::Refused { issuer: issuer(), error: code });
         assert!(walk.visits.is_empty() && walk.memos.is_empty(), "{error}");
     }
@@ -264,9 +268,10 @@ fn another_way_leads_from_the_document_to_dcr_and_is_remembered_once_it_worked()
 
 #[test]
 fn another_way_below_dcr_and_below_the_users_own_client_is_a_client_of_ones_own() {
-    let own = Some(OwnClient { client_id: "own".into(), secret: None });
+    let own = Some(OwnClient { client_id: "own".into(), secret: None, issuer: None });
     for plan in [with_dcr(), Plan { own_client: own, ..known() }] {
-        let mut walk = Walk::start(plan, World::usual());
+        let by_name_at = vec![ISSUER.to_owned()];
+        let mut walk = Walk::start(Plan { by_name_at, ..plan }, World::usual());
         assert!(walk.tell(Event::TryAnotherWay));
         let error = SignInError::NoRegistrationRoute { issuer: ISSUER.into(), refused: None };
         assert_eq!(walk.error(), &error);
@@ -275,6 +280,38 @@ fn another_way_below_dcr_and_below_the_users_own_client_is_a_client_of_ones_own(
     let mut walk = Walk::start(known(), World::usual());
     walk.tell(Event::TryAnotherWay);
     walk.tell(Event::TryAnotherWay);
+    walk.tell(Event::TryAnotherWay);
     assert!(matches!(walk.error(), SignInError::NoRegistrationRoute { .. }), "{walk:?}");
     assert!(walk.refusals().is_empty(), "nothing worked, so nothing is known");
+}
+
+#[test]
+fn another_way_below_an_earlier_registration_registers_anew_once() {
+    let reuses = Plan { registrations: vec![earlier()], ..with_dcr() };
+    let mut walk = Walk::start(reuses, World::usual());
+    assert_eq!(walk.client_id(), "earlier");
+    walk.tell(Event::TryAnotherWay);
+    assert_eq!((walk.client_id().as_str(), walk.gone()), ("registered", vec!["earlier"]));
+    walk.tell(Event::TryAnotherWay);
+    assert_eq!(walk.link()["redirect_uri"], BY_NAME);
+    walk.tell(Event::TryAnotherWay);
+    assert!(matches!(walk.error(), SignInError::NoRegistrationRoute { .. }), "{walk:?}");
+    assert_eq!(walk.count(REGISTER), 2, "once for each redirect URI");
+}
+
+#[test]
+fn a_document_whose_page_nobody_came_back_from_is_tried_out_again() {
+    let doubted = |walk: &Walk| walk.memos.iter().any(|m| matches!(m, Memo::DocumentDoubted(_)));
+    for end in [Event::TimedOut, Event::Cancelled] {
+        let mut walk = Walk::start(known(), World::usual());
+        walk.tell(end.clone());
+        assert!(doubted(&walk), "it may show an error page: {end:?}");
+        let mut walk = Walk::start(with_dcr(), World::usual());
+        walk.tell(end.clone());
+        assert!(!doubted(&walk), "no document was shown: {end:?}");
+        let mut walk = Walk::start_until(known(), World::usual(), Some(TOKEN));
+        walk.approve();
+        walk.tell(end);
+        assert!(!doubted(&walk), "somebody came back");
+    }
 }

@@ -65,7 +65,11 @@ fn without_cimd_it_is_a_registration_and_without_that_a_client_of_ones_own() {
     let by_hand = found(not_offered(false), plan());
     assert_eq!((by_hand.way, by_hand.reason), (Way::Ask, ReasonCode::NotOffered));
     let own = Plan {
-        own_client: Some(crate::flow::OwnClient { client_id: "mine".into(), secret: None }),
+        own_client: Some(crate::flow::OwnClient {
+            client_id: "mine".into(),
+            secret: None,
+            issuer: None,
+        }),
         ..plan()
     };
     assert_eq!(found(not_offered(false), own).way, Way::OwnClient);

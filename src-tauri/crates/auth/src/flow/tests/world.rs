@@ -34,6 +34,7 @@ pub(super) const REGISTER: &str = "https://as.test/register";
 pub(super) const PUSH: &str = "https://as.test/par";
 pub(super) const DOCUMENT: &str = "https://keyfob.test/client.json";
 pub(super) const REDIRECT: &str = "http://127.0.0.1:15393/callback";
+pub(super) const BY_NAME: &str = "http://localhost:15393/callback";
 pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 pub(super) type Answer = Result<Response, NoAnswer>;
@@ -160,17 +161,21 @@ pub(super) fn plan() -> Plan {
     Plan {
         server: ServerUrl::parse(SERVER).expect("a server URL"),
         challenge: Some(Challenge::default()),
+        refused_later: None,
         headers: HeaderMap::new(),
         issuer: None,
         own_client: None,
         scopes: Vec::new(),
         had_scopes: Vec::new(),
+        had_at: None,
         document: Some(ClientDocumentUrl::parse(DOCUMENT).expect("a client id")),
         redirect_uri: REDIRECT.into(),
+        redirect_uri_by_name: BY_NAME.into(),
+        by_name_at: Vec::new(),
         refusals: Vec::new(),
         accepted_by: Vec::new(),
         registrations: Vec::new(),
-        without_resource_at: Vec::new(),
+        resource_forms: Vec::new(),
         allow_guessed_endpoints: false,
         allow_unadvertised_pkce: false,
         version: "0.0.0".into(),
@@ -314,6 +319,15 @@ impl Walk {
 
     pub(super) fn sent_to(&self, url: &str) -> Vec<&Request> {
         self.asked.iter().filter(|request| plain(&request.url) == url).collect()
+    }
+
+    /// Everything that was sent and opened so far, as one text.
+    pub(super) fn sent(&self) -> String {
+        let asked = self.asked.iter().map(|request| {
+            let body = String::from_utf8_lossy(&request.body);
+            format!("{} {:?} {body}\n", request.url, request.headers)
+        });
+        asked.chain(self.visits.iter().map(|visit| visit.url.expose().to_owned())).collect()
     }
 
     pub(super) fn count(&self, url: &str) -> usize {

@@ -1,0 +1,91 @@
+//! A server that names several authorization servers, or another one than before.
+
+use keyfob_tests::authserver::{AuthorizationServer, Cimd, Start, StaticClient, Switches};
+use keyfob_tests::world::{PATIENCE, Stdin};
+use keyfob_tests::{Scene, Visit};
+
+/// Another authorization server, whose tokens the server takes as well.
+async fn another(scene: &Scene, switches: Switches) -> AuthorizationServer {
+    let trusted_ca = Some(scene.documents.ca_pem().to_owned());
+    let start = Start { trusted_ca, switches, ..Start::default() };
+    let other = AuthorizationServer::start_with(start).await;
+    scene.mcp.trust(&other);
+    other
+}
+
+/// From now on the server's metadata names these.
+fn name(scene: &Scene, authorities: &[&AuthorizationServer]) {
+    let issuers = authorities.iter().map(|a| a.issuer().to_owned()).collect();
+    scene.mcp.set(|s| s.authorization_servers = Some(issuers));
+}
+
+fn own_client(scene: &Scene) -> StaticClient {
+    StaticClient {
+        id: "own-id".to_owned(),
+        secret: Some("own-secret-7c1".to_owned()),
+        redirect_uris: vec![format!("http://127.0.0.1:{}/callback", scene.keyfob.port())],
+    }
+}
+
+/// a moved or hostile server must not be able to collect the secret.
+#[tokio::test]
+async fn an_own_client_is_never_shown_to_another_service() {
+    let scene = Scene::start().await;
+    let own = own_client(&scene);
+    scene.authority.set(|s| s.static_clients.push(own.clone()));
+    let url = scene.mcp.url();
+    let arguments = ["add", "--name", "s", "--client-id", "own-id", "--client-secret-stdin", &url];
+    scene.keyfob.run_with(&arguments, Stdin::Text("own-secret-7c1\n"), PATIENCE).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "at the first").await;
+
+    // It would even take it.
+    let switches = Switches { static_clients: vec![own], ..Switches::default() };
+    let other = another(&scene, switches).await;
+    name(&scene, &[&other]);
+    scene.keyfob.run(&["signout", "s"]).await.ok();
+    let refused = scene.connect("s", Visit::Allow).await.expect_code(4);
+    let said = refused.one_sentence().to_owned();
+    assert!(said.contains(other.issuer()) && said.contains(scene.authority.issuer()), "{said}");
+    let journal = other.journal();
+    assert!(!journal.mentions("own-id") && !journal.mentions("own-secret-7c1"));
+    assert_eq!((journal.authorizations().len(), journal.registrations().len()), (0, 0));
+
+    // The first one is still good.
+    name(&scene, &[&scene.authority]);
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "at the first again").await;
+}
+
+/// 6.2-38, R7a: what was registered at one is of no use at another.
+#[tokio::test]
+async fn a_changed_service_means_a_new_registration_there() {
+    let scene = Scene::with(|s| s.authority.cimd = Cimd::Off).await.signed_in().await;
+    let had = scene.status("s").await["registration"]["client_id"].clone();
+    let had = had.as_str().expect("a client id").to_owned();
+    let switches = Switches { cimd: Cimd::Off, ..Switches::default() };
+    let other = another(&scene, switches).await;
+    name(&scene, &[&other]);
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "at the second").await;
+    let card = scene.status("s").await["registration"].clone();
+    assert_eq!(card["issuer"], other.issuer());
+    assert_eq!(other.journal().registrations().len(), 1);
+    assert!(!other.journal().mentions(&had), "{}", other.journal().to_json());
+    let issued = scene.authority.issued();
+    for secret in issued.access.iter().chain(&issued.refresh) {
+        assert!(!other.journal().mentions(secret), "a token of the first service");
+    }
+}
+
+/// 6.2-38: the first that answers, in the server's order.
+#[tokio::test]
+async fn the_second_service_serves_where_the_first_is_broken() {
+    let scene = Scene::start().await;
+    let other = another(&scene, Switches::default()).await;
+    scene.authority.set(|s| s.claimed_issuer = Some("https://elsewhere.example".to_owned()));
+    name(&scene, &[&scene.authority, &other]);
+    let scene = scene.signed_in().await;
+    scene.echo("s", "at the second").await;
+    assert_eq!(scene.status("s").await["registration"]["issuer"], other.issuer());
+}
