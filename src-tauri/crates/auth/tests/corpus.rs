@@ -1,6 +1,8 @@
 //! The small corpus of the fuzz targets, replayed: what once was of interest stays without a
 //! finding. `make soak` looks for more.
 
+#![expect(clippy::expect_used, reason = "test code")]
+
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
