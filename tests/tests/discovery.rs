@@ -125,6 +125,30 @@ async fn where_requests_must_be_pushed_they_are() {
     }
 }
 
+/// Slack: the scopes in a parameter of another name, and parameters of the user's own.
+#[tokio::test]
+async fn the_users_parameters_go_with_the_sign_in_link_alone() {
+    let scene = Scene::start().await;
+    let more =
+        ["--scope", "chat:write", "--scope-parameter", "user_scope", "--parameter", "team=T 1"];
+    scene.add("s", &more).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    let journal = scene.authority.journal();
+    for asked in journal.authorizations() {
+        assert_eq!(asked.param("user_scope"), Some("chat:write"));
+        assert_eq!((asked.param("team"), asked.param("scope")), (Some("T 1"), None));
+    }
+    scene.authority.expire_access_tokens();
+    scene.echo("s", "renewed").await;
+    for asked in journal.token_requests() {
+        assert!(asked.param("team").is_none() && asked.param("user_scope").is_none());
+    }
+    for unfit in ["state=x", "redirect_uri=https://evil", "nonsense", "=x"] {
+        let output = scene.add("t", &["--parameter", unfit]).await.expect_code(2);
+        output.one_sentence();
+    }
+}
+
 #[tokio::test]
 async fn half_a_flag_by_resource_metadata() {
     half_a_flag(Route::Header).await;

@@ -98,6 +98,12 @@ pub(crate) struct Add {
     /// A scope to ask for; may be repeated
     #[arg(long, value_name = "S")]
     pub(crate) scope: Vec<String>,
+    /// A parameter to add to the sign-in link; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) parameter: Vec<String>,
+    /// The parameter that carries the scopes, where it is not scope (Slack: user_scope)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scope_parameter: Option<String>,
     /// A header to send along; its value is read from a line of stdin; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) header: Vec<String>,

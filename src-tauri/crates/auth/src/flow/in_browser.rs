@@ -32,7 +32,7 @@ impl std::fmt::Debug for InBrowser {
 impl InBrowser {
     pub(super) fn enter(attempt: Attempt, run: &mut Run, input: &Input<'_>) -> Turn {
         let binding = Binding::new(input.entropy);
-        let url = attempt.request(&binding).url();
+        let url = attempt.request(&binding, &run.plan).url();
         Self::enter_with(attempt, binding, url, run, input)
     }
 

@@ -101,6 +101,8 @@ impl Controller {
                 [] => self.defaults.scopes.clone(),
                 scopes => scopes.to_vec(),
             },
+            parameters: slot.config.parameters.clone().into_iter().collect(),
+            scope_parameter: slot.config.scope_parameter.clone(),
             had_scopes: if is_step_up { slot.had_scopes() } else { Vec::new() },
             had_at: slot.grant.as_ref().map(|grant| grant.registration.issuer.clone()),
             document: self.document.clone(),

@@ -167,6 +167,8 @@ pub(super) fn plan() -> Plan {
         chosen_issuer: None,
         own_client: None,
         scopes: Vec::new(),
+        parameters: Vec::new(),
+        scope_parameter: None,
         had_scopes: Vec::new(),
         had_at: None,
         document: Some(ClientDocumentUrl::parse(DOCUMENT).expect("a client id")),
