@@ -199,6 +199,9 @@ impl std::error::Error for Problem {}
 
 #[cfg(test)]
 mod tests {
+    use keyfob_auth::flow::SignInError;
+    use keyfob_auth::wire::NoAnswer;
+
     use super::{Code, Problem};
     use crate::locale;
 
@@ -273,6 +276,15 @@ mod tests {
             }
         }
         println!("{page}");
+    }
+
+    #[test]
+    fn an_address_inside_the_network_is_told_for_what_it_is() {
+        let cause = NoAnswer::Forbidden("beyond".to_owned());
+        let target = "https://as.example/.well-known/x".to_owned();
+        let error = SignInError::Unreachable { target, cause };
+        let problem = Problem::from_sign_in(&error, "s", "https://h/mcp", "");
+        assert_eq!(problem.code, Code::PrivateAddress);
     }
 
     #[test]

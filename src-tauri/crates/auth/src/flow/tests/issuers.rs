@@ -291,6 +291,19 @@ fn scopes_had_from_another_issuer_stay_there() {
     assert!(!walk.sent().contains("secret-project"), "nor at the registration");
 }
 
+/// T4e: a document that does not say whose it is.
+#[test]
+fn metadata_without_an_issuer_stops_and_nothing_else_is_fished_for() {
+    for issuer in [Value::Null, json!(""), json!(7)] {
+        let world = World::usual().server(|doc| doc["issuer"] = issuer.clone());
+        let walk = Walk::start(plan(), world);
+        let SignInError::Metadata { cause, .. } = walk.error() else { panic!("{walk:?}") };
+        assert_eq!(cause, &BadMetadata::Member("issuer"), "{issuer}");
+        assert_eq!(walk.places(), [PATH_FORM, OAUTH_FORM], "no other location");
+        assert!(walk.visits.is_empty());
+    }
+}
+
 /// D-8, T5: the issuer of the last sign-in, then that of the user's own client, then a held
 /// registration, then the server's order.
 #[test]
