@@ -41,7 +41,8 @@ impl Fetch {
     /// When the file cannot be used, or the system has no certificates at all.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Problem> {
         let client = |limit: Reach| -> Result<ClientBuilder, Problem> {
-            Ok(base(ca_file)?.timeout(LONGEST).dns_resolver(Within(limit)))
+            // Some servers compress whatever is asked for; the cap counts what comes out.
+            Ok(base(ca_file)?.gzip(true).timeout(LONGEST).dns_resolver(Within(limit)))
         };
         let build = |builder: ClientBuilder| builder.build().map_err(|error| no_client(&error));
         Ok(Self {
@@ -99,6 +100,8 @@ impl Fetch {
 pub fn base(ca_file: Option<&Path>) -> Result<ClientBuilder, Problem> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
+        // What a client is sent through the gateway comes byte for byte.
+        .no_gzip()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(Duration::from_secs(60))
         .http2_keep_alive_interval(Duration::from_secs(30))
@@ -241,6 +244,24 @@ mod tests {
                 Err(error) => assert!(!is_read && error == NoAnswer::TooLarge, "{error:?}"),
             }
         }
+    }
+
+    /// T2g: a document comes compressed; a small one must not grow beyond the cap either.
+    #[tokio::test]
+    async fn a_compressed_answer_is_read_and_its_cap_counts_what_comes_out() {
+        // `printf '{"a":1}' | gzip -n9`
+        let small = [
+            0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xab, 0x56, 0x4a, 0x54, 0xb2, 0x32, 0xac, 5, 0,
+            0xaf, 0xac, 0x1b, 0x56, 7, 0, 0, 0,
+        ];
+        let head = "200 OK\r\ncontent-encoding: gzip\r\ncontent-type: application/json";
+        let (port, _) = answering(answer(head, &small)).await;
+        let read = get(&format!("http://127.0.0.1:{port}/"), Reach::Loopback).await;
+        assert_eq!(read.expect("an answer").body, b"{\"a\":1}");
+
+        let (port, _) = answering(answer(head, include_bytes!("../tests/two-mebibytes.gz"))).await;
+        let read = get(&format!("http://127.0.0.1:{port}/"), Reach::Loopback).await;
+        assert!(matches!(read, Err(NoAnswer::TooLarge)), "{read:?}");
     }
 
     /// 6.2-42: whoever redirects decides nothing.
