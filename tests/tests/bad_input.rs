@@ -40,6 +40,20 @@ async fn a_secret_without_its_client_id() {
     assert_eq!(scene.stored().await, before);
 }
 
+/// A server whose own header satisfies it is never signed in to.
+#[tokio::test]
+async fn a_header_of_ones_own_that_satisfies_the_server_needs_no_sign_in() {
+    let key = ("x-api-key".to_owned(), "key-7e41".to_owned());
+    let scene = Scene::with(|s| s.mcp.own_header = Some(key)).await;
+    let url = scene.mcp.url();
+    let arguments = ["add", "--name", "s", "--header", "X-Api-Key", &url];
+    scene.keyfob.run_with(&arguments, Stdin::Text("key-7e41\n"), PATIENCE).await.ok();
+    assert_eq!(scene.status("s").await["state"], "open");
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "by header").await;
+    assert!(scene.authority.journal().entries().is_empty(), "nobody was asked for a token");
+}
+
 /// 6.2-22: no port to come back to.
 #[tokio::test]
 async fn port_nought_is_no_setting() {

@@ -391,4 +391,7 @@ async fn a_port_of_ones_own_at_an_exact_server_leads_to_registration() {
     let card = registration(&scene).await;
     assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("refused")));
     works(&scene, "registered with its port").await;
+    // 6.2-22: and it is said beforehand.
+    let doctor = scene.keyfob.run(&["doctor"]).await;
+    assert!(doctor.stdout.contains("will refuse CIMD"), "{doctor}");
 }

@@ -52,6 +52,7 @@ async fn an_own_client_is_never_shown_to_another_service() {
     let journal = other.journal();
     assert!(!journal.mentions("own-id") && !journal.mentions("own-secret-7c1"));
     assert_eq!((journal.authorizations().len(), journal.registrations().len()), (0, 0));
+    assert_eq!(journal.token_requests().len(), 0, "nor in a header");
 
     // The first one is still good.
     name(&scene, &[&scene.authority]);

@@ -208,7 +208,8 @@ impl Controller {
         let (Some(mut grant), Ok(entry)) = (slot.grant.clone(), entry(EntryKind::Grant, id)) else {
             return;
         };
-        renew_own_secret(&mut grant, slot);
+        let registration = &mut grant.registration;
+        renew_own_secret(registration, slot.config.client_id.as_deref(), slot.own_secret.as_ref());
         let epoch = slot.turn.epoch();
         let work = refresh::refresh(
             grant,
@@ -229,11 +230,14 @@ impl Controller {
 }
 
 /// The secret of the user's own client may have been changed since the grant was made.
-fn renew_own_secret(grant: &mut Grant, slot: &Slot) {
-    let registration = &mut grant.registration;
+fn renew_own_secret(
+    registration: &mut Registration,
+    client_id: Option<&str>,
+    secret: Option<&Secret>,
+) {
     let is_own = registration.kind == RegistrationKind::PreRegistered
-        && slot.config.client_id.as_ref() == Some(&registration.client_id);
-    if let (true, Some(_), Some(secret)) = (is_own, &registration.secret, &slot.own_secret) {
+        && client_id == Some(registration.client_id.as_str());
+    if let (true, Some(_), Some(secret)) = (is_own, &registration.secret, secret) {
         registration.secret = Some(secret.clone());
     }
 }
@@ -294,5 +298,42 @@ async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
         | Next::Browse(_)
         | Next::Wait => Probe::Unreachable,
         Next::Fetch(_) => Probe::Challenged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyfob_auth::registration::{
+        AuthMethod, Reason, ReasonCode, Registration, RegistrationKind,
+    };
+    use keyfob_auth::{Secret, Timestamp};
+
+    use super::renew_own_secret;
+
+    /// D-20: a secret that was changed since is used at the next refresh, and no other's is.
+    #[test]
+    fn a_changed_secret_of_the_users_own_client_is_used_at_the_next_refresh() {
+        let own = |kind, secret: Option<&str>| Registration {
+            kind,
+            client_id: "own".into(),
+            secret: secret.map(Secret::new),
+            auth_method: AuthMethod::ClientSecretBasic,
+            issuer: "https://a".into(),
+            redirect_uri: "http://127.0.0.1:1/callback".into(),
+            registered_at: Timestamp(0),
+            secret_expires_at: None,
+            reason: Reason::new(ReasonCode::OwnClient),
+            management: None,
+        };
+        let after = |mut registration: Registration, client_id: &str| {
+            renew_own_secret(&mut registration, Some(client_id), Some(&Secret::new("new")));
+            registration.secret.map(|secret| secret.expose().to_owned())
+        };
+        let mine = RegistrationKind::PreRegistered;
+        assert_eq!(after(own(mine, Some("old")), "own").as_deref(), Some("new"));
+        assert_eq!(after(own(mine, Some("old")), "another").as_deref(), Some("old"));
+        assert_eq!(after(own(mine, None), "own"), None, "it was let in without");
+        let made = own(RegistrationKind::Dcr, Some("old"));
+        assert_eq!(after(made, "own").as_deref(), Some("old"));
     }
 }
