@@ -395,3 +395,20 @@ async fn a_port_of_ones_own_at_an_exact_server_leads_to_registration() {
     let doctor = scene.keyfob.run(&["doctor"]).await;
     assert!(doctor.stdout.contains("will refuse CIMD"), "{doctor}");
 }
+
+/// Design 5: the preflight can be switched off for a service that takes it amiss.
+#[tokio::test]
+async fn without_a_preflight_the_browser_comes_first() {
+    let mut scene = Scene::with(|s| s.serve = false).await;
+    let file = scene.keyfob.home().join("config/config.toml");
+    let settings = std::fs::read_to_string(&file).expect("a file");
+    let line = format!("no_preflight = [\"{}\"]\n", scene.authority.issuer());
+    std::fs::write(&file, format!("{settings}{line}")).expect("a file");
+    scene.keyfob.serve().await;
+    let scene = scene.signed_in().await;
+    let asked = scene.authority.journal().authorizations();
+    assert_eq!(asked.len(), 1, "the browser's own");
+    assert_eq!(registration(&scene).await["kind"], "cimd");
+    let doctor = scene.keyfob.run(&["doctor"]).await;
+    assert!(!doctor.stdout.contains("no_preflight"), "it is a known setting: {doctor}");
+}

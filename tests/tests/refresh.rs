@@ -240,3 +240,21 @@ async fn access_that_is_refused_as_soon_as_it_is_given_is_told_for_what_it_is() 
     scene.connect("s", Visit::Allow).await.ok();
     scene.echo("s", "mended").await;
 }
+
+/// R5c: a service that has forgotten the registration says so at the refresh; the next sign-in
+/// registers anew.
+#[tokio::test]
+async fn a_purged_registration_ends_the_grant_and_is_made_anew_once() {
+    let scene = Scene::with(|s| s.authority.cimd = Cimd::Off).await.signed_in().await;
+    let had = scene.status("s").await["registration"]["client_id"].clone();
+    scene.authority.forget_registrations();
+    scene.authority.expire_access_tokens();
+    scene.call("s", "echo", &json!({"text": "x"})).await.expect_code(5);
+    let status = scene.status("s").await;
+    assert_eq!((&status["state"], &status["level"]), (&json!("signed-out"), &json!("red")));
+    assert_eq!(scene.authority.journal().refreshes().len(), 1, "not asked again and again");
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "registered anew").await;
+    assert_ne!(scene.status("s").await["registration"]["client_id"], had);
+    assert_eq!(scene.authority.journal().registrations().len(), 2);
+}
