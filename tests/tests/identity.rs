@@ -1,6 +1,8 @@
 //! Our client document as a release publishes it: the scripts of the release, against a host of our
 //! own with TLS.
 
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -101,7 +101,8 @@ fn derive(purpose: &[u8], count: u8, entropy: &Entropy) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The claims of a token that came over TLS from the one who made it, its signature unchecked.
+/// The claims of a token, its signature unchecked: for one that came over TLS from who made it, or
+/// to be told and not believed.
 pub(crate) fn claims(token: &str) -> Option<serde_json::Map<String, Value>> {
     let payload = token.split('.').nth(1)?;
     let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;

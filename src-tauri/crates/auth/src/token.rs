@@ -356,6 +356,18 @@ impl std::fmt::Debug for IdToken {
 
 impl ExtraTokenFields for IdToken {}
 
+/// Whom an access token is for, where it is a JWT that says so (RFC 9068 section 2.2); it is not
+/// verified, so good for an explanation and for nothing else.
+pub fn audience(access: &Secret) -> Option<Vec<String>> {
+    match jwt::claims(access.expose())?.get("aud")? {
+        Value::String(one) => Some(vec![one.clone()]),
+        Value::Array(many) => {
+            Some(many.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }
+        _ => None,
+    }
+}
+
 impl IdToken {
     /// A readable name. The token came straight from the token endpoint over TLS, which stands in
     /// for its signature (OpenID Connect Core section 3.1.3.7).

@@ -159,17 +159,16 @@ fn new_server(running: &Running, url: &str) -> Result<NewServer, Problem> {
     let secrets = serve::extension_secrets(&running.extensions)?;
     Ok(NewServer {
         url: url.to_owned(),
-        name: None,
         issuer: running.issuer.clone(),
         client_id: running.client_id.clone(),
         client_secret: serve::secret_from(running.client_secret_env.as_deref())?,
         scopes: running.scope.clone(),
-        headers: Vec::new(),
         allow_guessed_endpoints: running.allow_legacy,
         extensions: serve::extensions(&running.extensions),
         client_key: secrets.client_key,
         idp_client_secret: secrets.idp_client_secret,
         idp_id_token: secrets.idp_id_token,
+        ..NewServer::default()
     })
 }
 

@@ -6,7 +6,7 @@ use super::in_browser::InBrowser;
 use super::ladder::{self, DocumentTried, Tried};
 use super::preflighting::Preflighting;
 use super::pushing::Pushing;
-use super::{Input, Memo, ResourceForm, Run, SignInError, SignInWay, Site, Turn, failed};
+use super::{Input, Memo, Plan, ResourceForm, Run, SignInError, SignInWay, Site, Turn, failed};
 use crate::authorize::{AuthorizationRequest, Binding};
 use crate::error_code::ErrorCode;
 use crate::id_jag::Wanted;
@@ -60,8 +60,8 @@ impl Attempt {
             && had_scopes(&attempt.site, run).is_empty();
         let is_suspicion = matches!(attempt.tried.document, DocumentTried::Suspected { .. });
         match attempt.registration.kind {
-            RegistrationKind::Cimd if is_untried => Preflighting::enter(attempt, input),
-            RegistrationKind::Dcr if is_suspicion => Preflighting::enter(attempt, input),
+            RegistrationKind::Cimd if is_untried => Preflighting::enter(attempt, run, input),
+            RegistrationKind::Dcr if is_suspicion => Preflighting::enter(attempt, run, input),
             RegistrationKind::Cimd | RegistrationKind::Dcr | RegistrationKind::PreRegistered => {
                 InBrowser::enter(attempt, run, input)
             }
@@ -103,12 +103,20 @@ impl Attempt {
         Ok(())
     }
 
-    pub(super) fn request<'a>(&'a self, binding: &'a Binding) -> AuthorizationRequest<'a> {
+    pub(super) fn request<'a>(
+        &'a self,
+        binding: &'a Binding,
+        plan: &'a Plan,
+    ) -> AuthorizationRequest<'a> {
+        let is_errand = self.errand.is_some();
         AuthorizationRequest {
             server: &self.site.server,
             registration: &self.registration,
             scopes: &self.scopes,
             resource: self.resource.as_deref(),
+            // They are for the server's own sign-in service.
+            parameters: if is_errand { &[] } else { &plan.parameters },
+            scope_parameter: plan.scope_parameter.as_deref().filter(|_| !is_errand),
             binding,
         }
     }

@@ -110,13 +110,16 @@ fn an_id_token_becomes_an_assertion_and_that_an_access_token() {
 
 #[test]
 fn without_an_id_token_the_person_visits_the_identity_provider_and_never_the_other() {
-    let mut walk = Walk::start(employee(provider(None)), company());
+    let mut wants = employee(provider(None));
+    wants.parameters = vec![("team".into(), "t".into())];
+    wants.scope_parameter = Some("user_scope".into());
+    let mut walk = Walk::start(wants, company());
     let link = walk.visits[0].url.expose().to_owned();
     assert!(link.starts_with(IDP_AUTHORIZE), "{link}");
     let link = query(&link);
     assert_eq!((&link["client_id"][..], &link["scope"][..]), ("at-idp", "openid email"));
     assert_eq!(link["code_challenge_method"], "S256");
-    assert!(!link.contains_key("resource"));
+    assert!(!link.contains_key("resource") && !link.contains_key("team"));
     walk.come_back("code=the-code");
     let sent = walk.sent_to(IDP_TOKEN);
     assert_eq!(form(sent[0])["grant_type"], "authorization_code");
