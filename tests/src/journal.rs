@@ -222,6 +222,11 @@ impl Journal {
         self.granting("refresh_token")
     }
 
+    /// Token requests of clients in their own name.
+    pub fn client_credentials(&self) -> Vec<Entry> {
+        self.granting("client_credentials")
+    }
+
     fn granting(&self, grant_type: &str) -> Vec<Entry> {
         let mut found = self.token_requests();
         found.retain(|e| e.param("grant_type") == Some(grant_type));

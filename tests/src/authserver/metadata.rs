@@ -57,7 +57,7 @@ fn build(authority: &Authority, switches: &Switches, format: &Format) -> Map<Str
     put("revocation_endpoint", json!(at("revoke")));
     put("response_types_supported", json!(["code"]));
     put("response_modes_supported", json!(["query"]));
-    let mut grants = vec!["authorization_code"];
+    let mut grants = vec!["authorization_code", "client_credentials"];
     if switches.refresh != Refresh::Never {
         grants.push("refresh_token");
     }

@@ -48,6 +48,7 @@ pub(super) fn token(authority: &Authority, call: &Call) -> Answer {
     }
     let outcome = match grant_type {
         Some("authorization_code") => exchange(authority, &switches, &client, &form),
+        Some("client_credentials") => own_name(authority, &switches, &client, &form),
         Some("refresh_token") => refresh(authority, &switches, &client, &form),
         Some(other) => Err(("unsupported_grant_type", other.to_owned())),
         None => Err(("invalid_request", "no grant_type".to_owned())),
@@ -105,6 +106,26 @@ fn exchange(authority: &Authority, switches: &Switches, client: &Client, form: &
     let refresh = (switches.refresh != Refresh::Never && client.may_refresh)
         .then(|| store.new_refresh(grant));
     Ok(tokens(&mut store, switches, grant, &request, refresh, "code exchanged"))
+}
+
+/// RFC 6749 section 4.4: a confidential client in its own name.
+fn own_name(authority: &Authority, switches: &Switches, client: &Client, form: &Pairs) -> Outcome {
+    if client.origin != Origin::Static || client.secret.is_none() {
+        return Err(("unauthorized_client", "this client has no name of its own".to_owned()));
+    }
+    let resource = resource(authority, switches, form).map_err(|text| ("invalid_target", text))?;
+    let scope = param(form, "scope").unwrap_or_default();
+    let request = Request {
+        client: client.clone(),
+        redirect_uri: String::new(),
+        state: None,
+        challenge: String::new(),
+        resource,
+        scope: scope.split_ascii_whitespace().map(str::to_owned).collect(),
+    };
+    let mut store = authority.store.lock().expect("store");
+    let grant = store.new_grant(request.clone());
+    Ok(tokens(&mut store, switches, grant, &request, None, "client credentials"))
 }
 
 /// RFC 7636 section 4.6.
