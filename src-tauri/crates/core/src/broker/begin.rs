@@ -8,7 +8,7 @@ use http::HeaderMap;
 use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri, redirect_uri_by_name};
 use keyfob_auth::flow::{self, Next, OwnClient, Plan, SignIn, SignInError};
 use keyfob_auth::grant::{Grant, decode_registration};
-use keyfob_auth::registration::{Registration, RegistrationKind};
+use keyfob_auth::registration::{AuthMethod, Registration, RegistrationKind};
 use keyfob_auth::{Secret, ServerUrl};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -235,7 +235,9 @@ impl Controller {
             return;
         };
         let registration = &mut grant.registration;
-        renew_own_secret(registration, slot.config.client_id.as_deref(), slot.own_secret.as_ref());
+        let (secret, key) = (&slot.own_secret, &slot.extension_secrets.client_key);
+        let client_id = slot.config.client_id.as_deref();
+        renew_own_secret(registration, client_id, secret.as_ref(), key.as_ref());
         let epoch = slot.turn.epoch();
         let work = refresh::refresh(
             grant,
@@ -255,16 +257,21 @@ impl Controller {
     }
 }
 
-/// The secret of the user's own client may have been changed since the grant was made.
+/// The secret, or key, of the user's own client may have been changed since the grant was made.
 fn renew_own_secret(
     registration: &mut Registration,
     client_id: Option<&str>,
     secret: Option<&Secret>,
+    key: Option<&Secret>,
 ) {
+    let credential = match registration.auth_method {
+        AuthMethod::PrivateKeyJwt => key,
+        AuthMethod::None | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => secret,
+    };
     let is_own = registration.kind == RegistrationKind::PreRegistered
         && client_id == Some(registration.client_id.as_str());
-    if let (true, Some(_), Some(secret)) = (is_own, &registration.secret, secret) {
-        registration.secret = Some(secret.clone());
+    if let (true, Some(_), Some(credential)) = (is_own, &registration.secret, credential) {
+        registration.secret = Some(credential.clone());
     }
 }
 
@@ -356,13 +363,19 @@ mod tests {
             management: None,
         };
         let after = |mut registration: Registration, client_id: &str| {
-            renew_own_secret(&mut registration, Some(client_id), Some(&Secret::new("new")));
+            let (secret, key) = (Secret::new("new"), Secret::new("new key"));
+            renew_own_secret(&mut registration, Some(client_id), Some(&secret), Some(&key));
             registration.secret.map(|secret| secret.expose().to_owned())
         };
         let mine = RegistrationKind::PreRegistered;
         assert_eq!(after(own(mine, Some("old")), "own").as_deref(), Some("new"));
         assert_eq!(after(own(mine, Some("old")), "another").as_deref(), Some("old"));
         assert_eq!(after(own(mine, None), "own"), None, "it was let in without");
+        let signs = Registration {
+            auth_method: AuthMethod::PrivateKeyJwt,
+            ..own(RegistrationKind::PreRegistered, Some("old key"))
+        };
+        assert_eq!(after(signs, "own").as_deref(), Some("new key"), "not the secret beside it");
         let made = own(RegistrationKind::Dcr, Some("old"));
         assert_eq!(after(made, "own").as_deref(), Some("old"));
     }

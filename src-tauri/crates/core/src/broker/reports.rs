@@ -60,7 +60,8 @@ impl Controller {
             Ok(kept) => {
                 set_headers(slot, &kept.headers);
                 slot.own_secret = kept.secret;
-                slot.extension_secrets = kept.extensions;
+                // An ID token for this run is kept nowhere else.
+                slot.extension_secrets = kept.extensions.or(&slot.extension_secrets);
                 match kept.grant {
                     // A grant is never sent to another server than its own.
                     Some(grant) if grant.server == slot.config.url => {
