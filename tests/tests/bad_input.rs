@@ -28,6 +28,41 @@ impl Site for Portal {
     }
 }
 
+/// 6.2-6: a secret says nothing without the client it belongs to.
+#[tokio::test]
+async fn a_secret_without_its_client_id() {
+    let scene = Scene::start().await;
+    let url = scene.mcp.url();
+    let arguments = ["add", "--name", "s", "--client-secret-stdin", &url];
+    let before = scene.stored().await;
+    let output = scene.keyfob.run_with(&arguments, Stdin::Text("hush\n"), PATIENCE).await;
+    output.expect_code(2).one_sentence();
+    assert_eq!(scene.stored().await, before);
+}
+
+/// A server whose own header satisfies it is never signed in to.
+#[tokio::test]
+async fn a_header_of_ones_own_that_satisfies_the_server_needs_no_sign_in() {
+    let key = ("x-api-key".to_owned(), "key-7e41".to_owned());
+    let scene = Scene::with(|s| s.mcp.own_header = Some(key)).await;
+    let url = scene.mcp.url();
+    let arguments = ["add", "--name", "s", "--header", "X-Api-Key", &url];
+    scene.keyfob.run_with(&arguments, Stdin::Text("key-7e41\n"), PATIENCE).await.ok();
+    assert_eq!(scene.status("s").await["state"], "open");
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "by header").await;
+    assert!(scene.authority.journal().entries().is_empty(), "nobody was asked for a token");
+}
+
+/// 6.2-22: no port to come back to.
+#[tokio::test]
+async fn port_nought_is_no_setting() {
+    let keyfob = Keyfob::new(Store::Memory);
+    std::fs::write(keyfob.home().join("config/config.toml"), "port = 0\n").expect("a file");
+    let output = keyfob.run(&["list"]).await.expect_code(1);
+    assert!(output.one_sentence().contains("port = 0"), "{output}");
+}
+
 #[tokio::test]
 async fn an_address_where_nobody_answers() {
     let scene = Scene::start().await;

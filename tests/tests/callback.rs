@@ -11,9 +11,13 @@ use url::Url;
 
 /// A sign-in that waits for its browser: the command, and the true link.
 async fn waiting(scene: &Scene) -> (Running, String) {
+    waiting_for(scene, "25").await
+}
+
+async fn waiting_for(scene: &Scene, seconds: &str) -> (Running, String) {
     scene.add("s", &[]).await.ok();
     let browser = scene.keyfob.browser(Visit::Ignore).display().to_string();
-    let arguments = ["connect", "--browser", &browser, "--deadline", "25", "s"];
+    let arguments = ["connect", "--browser", &browser, "--deadline", seconds, "s"];
     let running = scene.keyfob.start(&arguments, Stdin::Empty);
     for _ in 0..200 {
         if let Some(link) = scene.keyfob.links().pop() {
@@ -102,9 +106,103 @@ async fn what_is_not_ours_changes_nothing() {
     assert!(RpcClient::new(&moved).send("GET", &[], None).await.unwrap().status >= 400);
     assert_eq!(scene.authority.journal().token_requests().len(), 0);
 
+    // 6.2-25: it is logged, and nothing of what it says.
+    let log = scene.keyfob.broker().printed();
+    assert!(log.contains("no sign-in waits for") && !log.contains("made-up"), "{log}");
+
     let ending = visit(&link, Choice::Allow).await.unwrap();
     assert!(matches!(ending, Ending::Code(200, _)), "{ending:?}");
     running.finish(Duration::from_secs(10)).await.ok();
+}
+
+/// 6.2-30, A3e: who only looks ahead spends nothing, neither the answer nor the link.
+#[tokio::test]
+async fn looking_ahead_spends_nothing() {
+    let scene = Scene::start().await;
+    let (running, link) = waiting(&scene).await;
+    let hop = RpcClient::new(&link).send("GET", &[], None).await.unwrap();
+    let callback = hop.header("location").expect("a redirect").to_owned();
+    for ahead in
+        [("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch"), ("x-moz", "prefetch")]
+    {
+        let reply = RpcClient::new(&callback).send("GET", &[ahead], None).await.unwrap();
+        assert_eq!(reply.status, 204, "{ahead:?}: {reply:?}");
+    }
+    let icon = format!("http://127.0.0.1:{}/favicon.ico", scene.keyfob.port());
+    assert!(RpcClient::new(&icon).send("GET", &[], None).await.unwrap().status >= 400);
+    assert_eq!(scene.authority.journal().token_requests().len(), 0);
+    let reply = RpcClient::new(&callback).send("GET", &[], None).await.unwrap();
+    assert_eq!(reply.status, 303, "it is still good");
+    running.finish(Duration::from_secs(10)).await.ok();
+}
+
+/// 6.2-27: the exchange is its own task, not the tab's.
+#[tokio::test]
+async fn a_tab_that_never_sees_its_page_ends_the_sign_in_all_the_same() {
+    let scene = Scene::start().await;
+    let (running, link) = waiting(&scene).await;
+    let hop = RpcClient::new(&link).send("GET", &[], None).await.unwrap();
+    let callback = Url::parse(hop.header("location").expect("a redirect")).unwrap();
+    let authority = format!("127.0.0.1:{}", scene.keyfob.port());
+    let mut tab = tokio::net::TcpStream::connect(&authority).await.unwrap();
+    let path = format!("{}?{}", callback.path(), callback.query().unwrap_or_default());
+    let asked = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\n\r\n");
+    tokio::io::AsyncWriteExt::write_all(&mut tab, asked.as_bytes()).await.unwrap();
+    // It never reads what comes back; what is cut off before it has arrived, nobody can use.
+    running.finish(Duration::from_secs(10)).await.ok();
+    drop(tab);
+    assert_eq!(scene.authority.journal().exchanges().len(), 1);
+    scene.echo("s", "signed in").await;
+}
+
+/// 6.2-31, A3b: after the time is up, after Ctrl-C, and after a crash and a restart.
+#[tokio::test]
+async fn an_answer_that_comes_too_late_changes_nothing() {
+    for end in ["time", "ctrl-c", "crash"] {
+        let mut scene = Scene::start().await;
+        let (running, link) = waiting_for(&scene, if end == "time" { "2" } else { "25" }).await;
+        let hop = RpcClient::new(&link).send("GET", &[], None).await.unwrap();
+        let callback = hop.header("location").expect("a redirect").to_owned();
+        match end {
+            "time" => drop(running.finish(Duration::from_secs(40)).await.expect_code(6)),
+            "ctrl-c" => {
+                running.terminate();
+                running.finish(Duration::from_secs(10)).await;
+            }
+            _ => {
+                scene.keyfob.crash().await;
+                scene.keyfob.serve().await;
+            }
+        }
+        let mut status = 0;
+        for _ in 0..50 {
+            let state = scene.status("s").await["state"].clone();
+            if state != "signing-in" {
+                status = RpcClient::new(&callback).send("GET", &[], None).await.unwrap().status;
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(status, 404, "{end}");
+        assert_eq!(scene.authority.journal().token_requests().len(), 0, "{end}");
+    }
+}
+
+/// 6.2-29: what comes with an error is not for our page.
+#[tokio::test]
+async fn a_hostile_error_leaves_no_mark_on_our_page() {
+    let hostile = "<script>alert(1)</script>";
+    let scene = Scene::with(|s| s.authority.front_error = Some(hostile.to_owned())).await;
+    let (running, link) = waiting(&scene).await;
+    let hop = RpcClient::new(&link).send("GET", &[], None).await.unwrap();
+    let callback = hop.header("location").expect("a redirect").to_owned();
+    let reply = RpcClient::new(&callback).send("GET", &[], None).await.unwrap();
+    let next = Url::parse(&callback).unwrap().join(reply.header("location").unwrap()).unwrap();
+    assert!(!next.as_str().contains("error"), "{next}");
+    let page = RpcClient::new(next.as_str()).send("GET", &[], None).await.unwrap();
+    assert!(!page.text.contains("script") && !page.text.contains("alert"), "{}", page.text);
+    let output = running.finish(Duration::from_secs(10)).await.expect_code(5);
+    assert!(!output.to_string().contains("alert"), "{output}");
 }
 
 #[tokio::test]

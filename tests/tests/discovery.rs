@@ -1,6 +1,6 @@
 //! From a server's address to its authorization server: every route, both metadata formats.
 
-use keyfob_tests::authserver::{CimdFlag, Consent, Documents, Iss};
+use keyfob_tests::authserver::{Cimd, CimdFlag, Consent, Dcr, Documents, Iss, Par, ResourceRule};
 use keyfob_tests::mcp::{Challenge, Era, Guard, Prm};
 use keyfob_tests::{Kind, Scene, Setup, Visit};
 use serde_json::json;
@@ -51,6 +51,101 @@ async fn half_a_flag(route: Route) {
             assert_eq!(card["issuer"], scene.authority.issuer());
             assert_eq!(scene.authority.journal().registrations().len(), 0);
         }
+    }
+}
+
+/// 6.2-3: split documents, and no registration endpoint at all.
+#[tokio::test]
+async fn cimd_that_one_document_offers_is_used_where_nothing_else_is() {
+    for flag in [CimdFlag::OidcOnly, CimdFlag::Rfc8414Only] {
+        let scene = Scene::with(|s| {
+            s.authority.cimd_flag = flag.clone();
+            s.authority.dcr = Dcr::Off;
+        })
+        .await
+        .signed_in()
+        .await;
+        assert_eq!(scene.status("s").await["registration"]["kind"], "cimd", "{flag:?}");
+    }
+}
+
+/// T1a: a 401 without any challenge leads to the path form.
+#[tokio::test]
+async fn no_challenge_at_all_leads_to_the_path_form() {
+    let scene = Scene::with(|s| s.mcp.challenge = Challenge::Absent).await.signed_in().await;
+    scene.echo("s", "found").await;
+}
+
+/// 6.2-61: the challenge's scopes, else those of the metadata.
+#[tokio::test]
+async fn scopes_come_from_the_challenge_else_from_the_metadata() {
+    for challenged in [None, Some("one")] {
+        let scene = Scene::with(|s| {
+            s.mcp.challenge_scope = challenged.map(str::to_owned);
+            s.mcp.prm_scopes = vec!["one".to_owned(), "two".to_owned()];
+            s.authority.scopes_supported = vec!["three".to_owned()];
+        })
+        .await
+        .signed_in()
+        .await;
+        let asked = scene.authority.journal().authorizations().pop().expect("a request");
+        assert_eq!(asked.param("scope"), Some(challenged.unwrap_or("one two")));
+    }
+}
+
+/// 6.2-63, A4a: no resource indicator where it is refused, remembered for this service.
+#[tokio::test]
+async fn a_refused_resource_indicator_is_left_out_and_that_is_remembered() {
+    let scene =
+        Scene::with(|s| s.authority.resource = ResourceRule::Refused).await.signed_in().await;
+    let journal = scene.authority.journal();
+    assert!(journal.exchanges().iter().all(|e| e.param("resource").is_none()));
+    journal.clear();
+    scene.connect("s", Visit::Allow).await.ok();
+    assert!(journal.authorizations().iter().all(|a| a.param("resource").is_none()));
+}
+
+/// R8: pushed requests with a client document.
+#[tokio::test]
+async fn where_requests_must_be_pushed_they_are() {
+    for cimd in [Cimd::On, Cimd::RefusedByPage] {
+        let scene = Scene::with(|s| {
+            s.authority.par = Par::Required;
+            s.authority.cimd = cimd.clone();
+        })
+        .await
+        .signed_in()
+        .await;
+        let journal = scene.authority.journal();
+        assert!(journal.of(Kind::Par).iter().any(keyfob_tests::Entry::accepted));
+        let authorizations = journal.authorizations();
+        assert!(authorizations.iter().all(|a| a.param("request_uri").is_some()), "{cimd:?}");
+        let kind = if cimd == Cimd::On { "cimd" } else { "dcr" };
+        assert_eq!(scene.status("s").await["registration"]["kind"], kind);
+    }
+}
+
+/// Slack: the scopes in a parameter of another name, and parameters of the user's own.
+#[tokio::test]
+async fn the_users_parameters_go_with_the_sign_in_link_alone() {
+    let scene = Scene::start().await;
+    let more =
+        ["--scope", "chat:write", "--scope-parameter", "user_scope", "--parameter", "team=T 1"];
+    scene.add("s", &more).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    let journal = scene.authority.journal();
+    for asked in journal.authorizations() {
+        assert_eq!(asked.param("user_scope"), Some("chat:write"));
+        assert_eq!((asked.param("team"), asked.param("scope")), (Some("T 1"), None));
+    }
+    scene.authority.expire_access_tokens();
+    scene.echo("s", "renewed").await;
+    for asked in journal.token_requests() {
+        assert!(asked.param("team").is_none() && asked.param("user_scope").is_none());
+    }
+    for unfit in ["state=x", "redirect_uri=https://evil", "nonsense", "=x"] {
+        let output = scene.add("t", &["--parameter", unfit]).await.expect_code(2);
+        output.one_sentence();
     }
 }
 

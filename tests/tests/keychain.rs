@@ -11,8 +11,8 @@ use std::time::Duration;
 use keyfob_tests::authserver::Cimd;
 use keyfob_tests::random::secret;
 use keyfob_tests::scan::{Arguments, Planted, holder};
-use keyfob_tests::world::files_below;
-use keyfob_tests::{BearerSeen, Keyfob, Scene, Setup, Store, Visit};
+use keyfob_tests::world::{PATIENCE, Stdin, files_below};
+use keyfob_tests::{BearerSeen, Keyfob, Kind, Scene, Setup, Store, Visit};
 
 /// Fails unless the keychain that was promised is there and works.
 fn demand_keychain() {
@@ -205,4 +205,63 @@ async fn a_missing_keychain_is_said() {
     let output = keyfob.run(&["doctor"]).await;
     let said = format!("{}{}", output.stdout, output.stderr).to_lowercase();
     assert!(said.contains("keychain"), "{output}");
+}
+
+/// The kinds of entry that the keychain holds of this home, in order.
+fn kinds(scene: &Scene) -> Vec<String> {
+    let file = scene.keyfob.home().join("state/remembered.json");
+    let facts: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("JSON");
+    let profile = facts["profile"].as_str().expect("a profile").to_owned();
+    let listed = keychain();
+    let accounts = listed.lines().filter(|line| line.starts_with("attribute."));
+    let own = accounts.filter_map(|line| line.split(&format!("{profile}.")).nth(1));
+    // A long text lies in parts beside its head.
+    let mut kinds: Vec<String> = own
+        .filter(|rest| !rest.contains('#'))
+        .map(|rest| rest.split('.').next().unwrap_or_default().to_owned())
+        .collect();
+    kinds.sort();
+    kinds
+}
+
+/// Three refreshes and a second sign-in leave one grant, and removing leaves nothing.
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn nothing_piles_up_in_the_keychain_and_nothing_is_left_behind() {
+    let scene = scene(|s| s.authority.cimd = Cimd::Off).await;
+    let url = scene.mcp.url();
+    let arguments = ["add", "--name", "s", "--header", "X-Own", &url];
+    scene.keyfob.run_with(&arguments, Stdin::Text("own\n"), PATIENCE).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    for text in ["a", "b", "c"] {
+        scene.authority.expire_access_tokens();
+        scene.echo("s", text).await;
+    }
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(kinds(&scene), ["grant", "headers", "registration"]);
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+    assert_eq!(kinds(&scene), Vec::<String>::new());
+    assert!(!scene.authority.journal().of(Kind::Revocation).is_empty(), "D-06b");
+}
+
+/// Deliver 1: what was found out lies beside the tokens, so a start needs no network.
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn a_start_without_network_is_ready_and_opens_no_browser() {
+    let Scene { authority, mcp, documents, mut keyfob, .. } = scene(|_| ()).await.signed_in().await;
+    keyfob.stop().await;
+    let links = keyfob.links().len();
+    // The document host keeps the certificate that the settings name.
+    drop((authority, mcp));
+    keyfob.serve().await;
+    let status = keyfob.run(&["status", "--json", "s"]).await.ok().json();
+    assert_eq!(status[0]["state"].as_str().or(status["state"].as_str()), Some("ready"));
+    keyfob.run(&["call", "s", "echo", "{}"]).await.expect_code(3);
+    let status = keyfob.run(&["status", "--json", "s"]).await.ok().json();
+    let state = status[0]["state"].as_str().or(status["state"].as_str());
+    assert!(matches!(state, Some("ready" | "offline")), "nothing is lost: {status}");
+    assert_eq!(keyfob.links().len(), links, "a browser was opened");
+    keyfob.run(&["remove", "s"]).await.ok();
+    drop(documents);
 }

@@ -227,7 +227,10 @@ async fn refused_with_nothing_below_asks_for_an_own_client_and_remembers_nothing
     })
     .await;
     scene.add("s", &[]).await.ok();
-    scene.connect("s", Visit::Allow).await.expect_code(5);
+    let refused = scene.connect("s", Visit::Allow).await.expect_code(5);
+    let said = refused.stderr.as_str();
+    let redirect = format!("http://127.0.0.1:{}/callback", scene.keyfob.port());
+    assert!(said.contains(&redirect), "what to register: {said}");
     assert!(registration(&scene).await.is_null());
     scene.authority.set(|s| s.cimd = Cimd::On);
     scene.connect("s", Visit::Allow).await.ok();
@@ -245,6 +248,8 @@ async fn a_closed_registration_is_told_with_the_way_out() {
         scene.add("s", &[]).await.ok();
         let output = scene.connect("s", Visit::Allow).await.expect_code(5);
         output.one_sentence();
+        let waits = output.stderr.contains("try again in 30 s");
+        assert_eq!(waits, dcr == Dcr::TooMany, "R3c: {output}");
         assert!(scene.authority.journal().registrations().len() <= 2, "{dcr:?} in a loop");
     }
 }
@@ -386,4 +391,24 @@ async fn a_port_of_ones_own_at_an_exact_server_leads_to_registration() {
     let card = registration(&scene).await;
     assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("refused")));
     works(&scene, "registered with its port").await;
+    // 6.2-22: and it is said beforehand.
+    let doctor = scene.keyfob.run(&["doctor"]).await;
+    assert!(doctor.stdout.contains("will refuse CIMD"), "{doctor}");
+}
+
+/// Design 5: the preflight can be switched off for a service that takes it amiss.
+#[tokio::test]
+async fn without_a_preflight_the_browser_comes_first() {
+    let mut scene = Scene::with(|s| s.serve = false).await;
+    let file = scene.keyfob.home().join("config/config.toml");
+    let settings = std::fs::read_to_string(&file).expect("a file");
+    let line = format!("no_preflight = [\"{}\"]\n", scene.authority.issuer());
+    std::fs::write(&file, format!("{settings}{line}")).expect("a file");
+    scene.keyfob.serve().await;
+    let scene = scene.signed_in().await;
+    let asked = scene.authority.journal().authorizations();
+    assert_eq!(asked.len(), 1, "the browser's own");
+    assert_eq!(registration(&scene).await["kind"], "cimd");
+    let doctor = scene.keyfob.run(&["doctor"]).await;
+    assert!(!doctor.stdout.contains("no_preflight"), "it is a known setting: {doctor}");
 }

@@ -224,3 +224,37 @@ async fn refusals_without_a_code_end_in_a_new_sign_in_and_not_in_waiting() {
     scene.connect("s", Visit::Allow).await.ok();
     scene.echo("s", "signed in again").await;
 }
+
+/// A4d, K7: access that is refused as soon as it is given is told for what it is, not as "sign in
+/// again", which leads in a circle.
+#[tokio::test]
+async fn access_that_is_refused_as_soon_as_it_is_given_is_told_for_what_it_is() {
+    let scene = Scene::with(|s| s.mcp.refuses_all = true).await;
+    scene.add("s", &[]).await.ok();
+    scene.connect("s", Visit::Allow).await;
+    let output = scene.call("s", "echo", &json!({"text": "x"})).await.expect_code(5);
+    assert_eq!(output.problem()["code"], "token-not-accepted", "{output}");
+    let status = scene.status("s").await;
+    assert_eq!((&status["level"], &status["text"]), (&json!("red"), &json!("Access not accepted")));
+    scene.mcp.set(|s| s.refuses_all = false);
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "mended").await;
+}
+
+/// R5c: a service that has forgotten the registration says so at the refresh; the next sign-in
+/// registers anew.
+#[tokio::test]
+async fn a_purged_registration_ends_the_grant_and_is_made_anew_once() {
+    let scene = Scene::with(|s| s.authority.cimd = Cimd::Off).await.signed_in().await;
+    let had = scene.status("s").await["registration"]["client_id"].clone();
+    scene.authority.forget_registrations();
+    scene.authority.expire_access_tokens();
+    scene.call("s", "echo", &json!({"text": "x"})).await.expect_code(5);
+    let status = scene.status("s").await;
+    assert_eq!((&status["state"], &status["level"]), (&json!("signed-out"), &json!("red")));
+    assert_eq!(scene.authority.journal().refreshes().len(), 1, "not asked again and again");
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "registered anew").await;
+    assert_ne!(scene.status("s").await["registration"]["client_id"], had);
+    assert_eq!(scene.authority.journal().registrations().len(), 2);
+}

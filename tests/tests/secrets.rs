@@ -1,9 +1,9 @@
 //! Secrets stay where they belong: not in files, logs, arguments, links or answers.
 
-use keyfob_tests::authserver::{Cimd, Dcr};
+use keyfob_tests::authserver::{Cimd, Dcr, StaticClient};
 use keyfob_tests::random::secret;
 use keyfob_tests::scan::{Arguments, Planted, holder};
-use keyfob_tests::world::files_below;
+use keyfob_tests::world::{PATIENCE, Stdin, files_below};
 use keyfob_tests::{Scene, Visit};
 use serde_json::json;
 
@@ -64,6 +64,44 @@ async fn tokens_turn_up_nowhere() {
         let state = request.param("state").unwrap().to_owned();
         assert!(!arguments.contain(&state), "the true link was an argument");
     }
+}
+
+/// D-14: the secret of a client of one's own, and the values of one's own headers.
+#[tokio::test]
+async fn what_the_user_typed_turns_up_nowhere() {
+    let (client, header) = (secret("own-secret-"), secret("own-header-"));
+    let scene = Scene::start().await;
+    let arguments = Arguments::watch();
+    scene.authority.set(|s| {
+        s.static_clients.push(StaticClient {
+            id: "own-id".to_owned(),
+            secret: Some(client.clone()),
+            redirect_uris: vec![format!("http://127.0.0.1:{}/callback", scene.keyfob.port())],
+        });
+    });
+    let url = scene.mcp.url();
+    let add = ["add", "--name", "s", "--client-id", "own-id", "--client-secret-stdin"];
+    let add = [&add[..], &["--header", "X-Own", &url]].concat();
+    let stdin = format!("{client}\n{header}\n");
+    scene.keyfob.run_with(&add, Stdin::Text(&stdin), PATIENCE).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "x").await;
+    for command in [vec!["list", "--json"], vec!["trace", "--json", "s"], vec!["doctor"]] {
+        scene.keyfob.run(&command).await;
+    }
+    let exchange = scene.authority.journal().exchanges().pop().unwrap();
+    let basic = exchange.header("authorization").expect("the secret goes where it belongs");
+    let basic = basic.trim_start_matches("Basic ").to_owned();
+    assert!(scene.mcp.journal().mentions(&header), "and so does the header");
+    let files = files_below(scene.keyfob.scratch());
+    let printed = scene.keyfob.printed();
+    for typed in [&client, &header, &basic] {
+        assert_eq!(holder(&files, typed), None, "it stands in a file");
+        assert!(!printed.contains(typed.as_str()), "it was printed or logged");
+        assert!(!arguments.contain(typed), "it was an argument");
+        assert!(!scene.keyfob.links().join("\n").contains(typed.as_str()));
+    }
+    assert!(!scene.authority.journal().mentions(&header), "the header is the server's alone");
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! A server that names several authorization servers, or another one than before.
 
+use std::time::Duration;
+
 use keyfob_tests::authserver::{AuthorizationServer, Cimd, Start, StaticClient, Switches};
 use keyfob_tests::world::{PATIENCE, Stdin};
-use keyfob_tests::{Scene, Visit};
+use keyfob_tests::{Kind, Scene, Visit};
 
 /// Another authorization server, whose tokens the server takes as well.
 async fn another(scene: &Scene, switches: Switches) -> AuthorizationServer {
@@ -50,6 +52,7 @@ async fn an_own_client_is_never_shown_to_another_service() {
     let journal = other.journal();
     assert!(!journal.mentions("own-id") && !journal.mentions("own-secret-7c1"));
     assert_eq!((journal.authorizations().len(), journal.registrations().len()), (0, 0));
+    assert_eq!(journal.token_requests().len(), 0, "nor in a header");
 
     // The first one is still good.
     name(&scene, &[&scene.authority]);
@@ -76,6 +79,17 @@ async fn a_changed_service_means_a_new_registration_there() {
     for secret in issued.access.iter().chain(&issued.refresh) {
         assert!(!other.journal().mentions(secret), "a token of the first service");
     }
+    // D-06b: what it replaced is ended where it came from.
+    for _ in 0..100 {
+        if scene.authority.journal().of(Kind::Revocation).len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let revoked = scene.authority.journal().of(Kind::Revocation);
+    let tokens: Vec<_> = revoked.iter().filter_map(|r| r.param("token")).collect();
+    assert_eq!(tokens, [issued.refresh[0].as_str(), issued.access[0].as_str()]);
+    assert!(other.journal().of(Kind::Revocation).is_empty());
 }
 
 /// 6.2-38: the first that answers, in the server's order.
@@ -88,4 +102,33 @@ async fn the_second_service_serves_where_the_first_is_broken() {
     let scene = scene.signed_in().await;
     scene.echo("s", "at the second").await;
     assert_eq!(scene.status("s").await["registration"]["issuer"], other.issuer());
+}
+
+/// 6.2-38, T5: the person may choose another one of several, and the choice is kept.
+#[tokio::test]
+async fn the_person_may_choose_among_several_and_the_choice_is_kept() {
+    let scene = Scene::start().await;
+    let other = another(&scene, Switches::default()).await;
+    name(&scene, &[&scene.authority, &other]);
+    let scene = scene.signed_in().await;
+    let issuer = async || scene.status("s").await["registration"]["issuer"].clone();
+    assert_eq!(issuer().await, scene.authority.issuer(), "the first in the server's order");
+
+    let browser = scene.keyfob.browser(Visit::Allow).display().to_string();
+    let choose = ["connect", "--browser", &browser, "--issuer", other.issuer(), "s"];
+    scene.keyfob.run(&choose).await.ok();
+    assert_eq!(issuer().await, other.issuer());
+    scene.keyfob.run(&["signout", "s"]).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(issuer().await, other.issuer(), "it is kept");
+    scene.echo("s", "at the second").await;
+
+    // No longer on the list: the other one, with a word about it.
+    name(&scene, &[&scene.authority]);
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(issuer().await, scene.authority.issuer());
+    let trace = scene.keyfob.run(&["trace", "s"]).await.ok();
+    assert!(trace.stdout.contains("no longer named"), "{trace}");
+
+    scene.keyfob.run(&["connect", "--issuer", "http://as.example", "s"]).await.expect_code(2);
 }

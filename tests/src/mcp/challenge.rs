@@ -81,7 +81,10 @@ pub(super) fn unauthorized(desk: &Desk, switches: &Switches, seen: BearerSeen) -
 
 /// 403 that names the scope that is missing (RFC 6750 section 3.1).
 pub(super) fn insufficient(desk: &Desk, switches: &Switches, scope: &str) -> Answer {
-    let mut header = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+    let mut header = "Bearer error=\"insufficient_scope\"".to_owned();
+    if switches.names_scope {
+        header.push_str(&format!(", scope=\"{scope}\""));
+    }
     if let Some(place) = place(desk, switches.prm) {
         header.push_str(&format!(", resource_metadata=\"{}{place}\"", desk.origin));
     }

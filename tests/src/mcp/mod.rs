@@ -191,7 +191,12 @@ impl Desk {
         }
         let message = call.json();
         let method = message.as_ref().and_then(|m| m["method"].as_str()).unwrap_or_default();
+        let has_own = switches
+            .own_header
+            .as_ref()
+            .is_some_and(|(name, value)| call.header(name) == Some(value.as_str()));
         let guarded = match switches.guard {
+            _ if has_own => false,
             Guard::Everything => true,
             Guard::ToolCalls => method == "tools/call",
             Guard::Nothing => false,
@@ -210,7 +215,7 @@ impl Desk {
             let tool = message.as_ref().and_then(|m| m.pointer("/params/name"));
             let tool = tool.and_then(Value::as_str).unwrap_or_default();
             if let Some(scope) = switches.tool_scopes.get(tool)
-                && !who.as_ref().is_some_and(|w| w.scope.contains(scope))
+                && (switches.never_enough || !who.as_ref().is_some_and(|w| w.scope.contains(scope)))
             {
                 return challenge::insufficient(self, &switches, scope);
             }

@@ -72,6 +72,12 @@ pub struct Switches {
     pub authorization_servers: Option<Vec<String>>,
     /// The scope that a tool needs.
     pub tool_scopes: BTreeMap<String, String>,
+    /// Is a tool's scope demanded even of who has it?
+    pub never_enough: bool,
+    /// Does a refusal for want of a scope name it?
+    pub names_scope: bool,
+    /// A header without which every request is refused; with it no token is needed.
+    pub own_header: Option<(String, String)>,
     /// Which revisions are spoken.
     pub era: Era,
     /// Is a request of the wrong revision told so before a token is asked for?
@@ -98,6 +104,9 @@ impl Default for Switches {
             claimed_resource: None,
             authorization_servers: None,
             tool_scopes: BTreeMap::from([("secret_write".into(), "secrets:write".into())]),
+            never_enough: false,
+            names_scope: true,
+            own_header: None,
             era: Era::Both,
             revision_first: false,
             pause: Duration::from_millis(300),

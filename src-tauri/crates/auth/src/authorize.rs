@@ -13,7 +13,7 @@ use url::{Url, form_urlencoded};
 use crate::error_code::ErrorCode;
 use crate::metadata::AuthorizationServer;
 use crate::registration::Registration;
-use crate::scope::OFFLINE_ACCESS;
+use crate::scope::{self, OFFLINE_ACCESS};
 use crate::secret::Secret;
 use crate::token;
 use crate::wire::{Request, Response};
@@ -42,6 +42,30 @@ impl Binding {
     }
 }
 
+/// Parameters that Keyfob sets itself.
+const NOT_OWN: [&str; 12] = [
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "resource",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
+
+/// Whether a user may add a parameter of this name to the authorization request.
+pub fn may_be_added(name: &str) -> bool {
+    let is_name = !name.is_empty()
+        && name.len() <= 64
+        && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~".contains(&c));
+    is_name && !NOT_OWN.contains(&name)
+}
+
 /// What an authorization request is made of.
 pub struct AuthorizationRequest<'a> {
     /// Where it goes.
@@ -52,6 +76,10 @@ pub struct AuthorizationRequest<'a> {
     pub scopes: &'a [String],
     /// The resource indicator (RFC 8707).
     pub resource: Option<&'a str>,
+    /// Parameters that the user adds.
+    pub parameters: &'a [(String, String)],
+    /// The parameter that carries the scopes, where it is not `scope` (Slack: `user_scope`).
+    pub scope_parameter: Option<&'a str>,
     /// State and verifier.
     pub binding: &'a Binding,
 }
@@ -70,12 +98,23 @@ impl AuthorizationRequest<'_> {
         let mut request = client
             .authorize_url(|| state)
             .set_redirect_uri(Cow::Owned(redirect))
-            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-            .add_scopes(self.scopes.iter().cloned().map(Scope::new));
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
+        match self.scope_parameter.filter(|name| may_be_added(name)) {
+            Some(name) if !self.scopes.is_empty() => {
+                request = request.add_extra_param(name, scope::join(self.scopes));
+            }
+            Some(_) => {}
+            None => request = request.add_scopes(self.scopes.iter().cloned().map(Scope::new)),
+        }
+        let is_free = |name: &str| may_be_added(name) && Some(name) != self.scope_parameter;
+        for (name, value) in self.parameters.iter().filter(|(name, _)| is_free(name)) {
+            request = request.add_extra_param(name.as_str(), value.as_str());
+        }
         if let Some(resource) = self.resource {
             request = request.add_extra_param("resource", resource);
         }
-        if self.scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
+        let has_prompt = self.parameters.iter().any(|(name, _)| name == "prompt");
+        if !has_prompt && self.scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
             // OpenID Connect Core section 11: without it the server may ignore the scope.
             request = request.add_extra_param("prompt", "consent");
         }
@@ -248,6 +287,46 @@ mod tests {
     }
 
     #[test]
+    fn the_users_parameters_are_added_and_none_of_ours_is_replaced() {
+        let (server, registration) = (server(), registration());
+        let binding = Binding::new(&Entropy(std::array::from_fn(|at| at as u8)));
+        let scopes = ["a".to_owned(), "offline_access".to_owned()];
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let parameters = [
+            pair("audience", "x y"),
+            pair("prompt", "login"),
+            pair("user_scope", "twice"),
+            pair("redirect_uri", "https://evil"),
+            pair("state", "known"),
+            pair("", "nothing"),
+        ];
+        let request = AuthorizationRequest {
+            server: &server,
+            registration: &registration,
+            scopes: &scopes,
+            resource: None,
+            parameters: &parameters,
+            scope_parameter: Some("user_scope"),
+            binding: &binding,
+        };
+        let url = Url::parse(&request.url().expect("a URL")).expect("a URL");
+        let push = request.push("https://a/par").expect("a request");
+        let pushed = url::form_urlencoded::parse(&push.body).into_owned().collect::<Vec<_>>();
+        for sent in [url.query_pairs().into_owned().collect(), pushed] {
+            let all = |wanted: &str| {
+                let found = sent.iter().filter(|(name, _)| name == wanted);
+                found.map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+            };
+            assert_eq!(all("audience"), ["x y"]);
+            assert_eq!(all("user_scope"), ["a offline_access"], "in place of scope, once");
+            assert!(all("scope").is_empty());
+            assert_eq!(all("prompt"), ["login"], "the user's word counts");
+            assert_eq!(all("redirect_uri"), ["http://127.0.0.1:15393/callback"]);
+            assert_eq!(all("state"), [binding.state.expose()]);
+        }
+    }
+
+    #[test]
     fn the_request_carries_everything_and_keeps_the_endpoints_query() {
         let (server, registration) = (server(), registration());
         let binding = Binding::new(&Entropy(std::array::from_fn(|at| at as u8)));
@@ -257,6 +336,8 @@ mod tests {
             registration: &registration,
             scopes: &scopes,
             resource: Some("https://h"),
+            parameters: &[],
+            scope_parameter: None,
             binding: &binding,
         }
         .url()

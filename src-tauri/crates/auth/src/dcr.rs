@@ -78,7 +78,7 @@ pub enum RegistrationError {
         said: Option<String>,
     },
     /// Too many registrations, or it is out of order; later may do.
-    #[error("it cannot register clients now (HTTP {status})")]
+    #[error("it cannot register clients now (HTTP {status}{})", later(*retry_after))]
     NotNow {
         /// The status.
         status: u16,
@@ -88,6 +88,11 @@ pub enum RegistrationError {
     /// The answer cannot be used.
     #[error("its answer cannot be used: {0}")]
     Unusable(&'static str),
+}
+
+/// What `Retry-After` says, for a person.
+fn later(retry_after: Option<u64>) -> String {
+    retry_after.map(|seconds| format!(", try again in {seconds} s")).unwrap_or_default()
 }
 
 /// Reads the answer (RFC 7591 section 3.2). The server may have changed any value: what it
@@ -269,7 +274,10 @@ mod tests {
     fn refusals_are_told_apart() {
         assert!(matches!(read(403, &json!("Forbidden")), Err(RegistrationError::Closed { .. })));
         assert!(matches!(read(404, &json!({})), Err(RegistrationError::Closed { status: 404 })));
-        assert!(matches!(read(429, &json!({})), Err(RegistrationError::NotNow { .. })));
+        let busy = read(429, &json!({})).expect_err("it is busy");
+        assert_eq!(busy.to_string(), "it cannot register clients now (HTTP 429)");
+        let busy = RegistrationError::NotNow { status: 429, retry_after: Some(30) };
+        assert!(busy.to_string().ends_with("(HTTP 429, try again in 30 s)"), "{busy}");
         let refused = read(400, &json!({"error": "invalid_redirect_uri"}));
         assert!(matches!(
             refused,

@@ -250,11 +250,16 @@ impl AuthorizationServer {
     }
 }
 
+/// Whether a document came as plain text: not as the RFCs have it, and still what it is.
+pub fn is_plain_text(response: &Response) -> bool {
+    response.media_type().as_deref() == Some("text/plain")
+}
+
 /// RFC 9728 section 3.2 and RFC 8414 section 3.2: 200, JSON, an object.
 fn document(response: &Response) -> Result<Map<String, Value>, BadMetadata> {
     let is_json =
         response.media_type().is_none_or(|t| t == "application/json" || t.ends_with("+json"));
-    if response.status != 200 || !is_json {
+    if response.status != 200 || !(is_json || is_plain_text(response)) {
         return Err(BadMetadata::NotMetadata);
     }
     response.json_object().ok_or(BadMetadata::NotMetadata)
@@ -323,6 +328,31 @@ mod tests {
             let refused = resource(found, ResourceRoute::Challenge);
             assert!(matches!(refused, Err(BadMetadata::OtherResource { .. })), "{found}");
         }
+    }
+
+    /// 6.2-44, T2f: oddities that mean no harm.
+    #[test]
+    fn plain_text_a_mark_of_the_encoding_and_a_name_that_stands_twice_are_no_hindrance() {
+        let text = r#"{"resource":"https://evil","resource":"https://h/mcp"}"#;
+        let read = |body: Vec<u8>, media_type| {
+            ProtectedResource::parse(&typed(body, media_type), ResourceRoute::Path, &server())
+        };
+        let found = read(text.as_bytes().to_vec(), "text/plain").expect("metadata");
+        assert_eq!(found.resource, "https://h/mcp", "the last one counts");
+        let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+        assert!(read(marked, "application/json").is_ok());
+        assert!(read(b"It works!".to_vec(), "text/plain").is_err());
+        assert!(read(text.as_bytes().to_vec(), "text/html").is_err());
+    }
+
+    /// T3d: a query is part of the identifier.
+    #[test]
+    fn a_resource_with_a_query_must_be_exact() {
+        assert!(resource("https://h/mcp?x=1", ResourceRoute::Path).is_err());
+        let server = ServerUrl::parse("https://h/mcp?x=1").expect("a server URL");
+        let body = answer(&json!({"resource": "https://h/mcp?x=1"}));
+        let parsed = ProtectedResource::parse(&body, ResourceRoute::Path, &server);
+        assert_eq!(parsed.map(|r| r.is_exact), Ok(true));
     }
 
     #[test]

@@ -3,6 +3,20 @@
 
 use std::collections::BTreeSet;
 
+/// Most scopes that are taken over from a server's list, and their length together.
+const MOST: usize = 200;
+const LONGEST: usize = 4096;
+
+/// As many of a server's scopes as are asked for: their list goes into a link.
+fn capped(scopes: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut length = 0;
+    let within = scopes.into_iter().take(MOST).take_while(|scope| {
+        length += scope.len() + 1;
+        length <= LONGEST
+    });
+    within.collect()
+}
+
 /// Splits a scope string (RFC 6749 section 3.3).
 pub fn split(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
@@ -39,8 +53,8 @@ pub struct Wishes<'a> {
 pub fn choose(wishes: &Wishes<'_>) -> Vec<String> {
     let base = match (wishes.configured, wishes.challenged, wishes.supported) {
         (configured, _, _) if !configured.is_empty() => configured.to_vec(),
-        (_, Some(challenged), _) if !challenged.trim().is_empty() => split(challenged),
-        (_, _, Some(supported)) => supported.to_vec(),
+        (_, Some(challenged), _) if !challenged.trim().is_empty() => capped(split(challenged)),
+        (_, _, Some(supported)) => capped(supported.iter().cloned()),
         (_, _, None) => Vec::new(),
     };
     let mut seen = BTreeSet::new();
@@ -52,7 +66,9 @@ pub fn choose(wishes: &Wishes<'_>) -> Vec<String> {
         .cloned()
         .collect();
     if let (Some(challenged), false) = (wishes.challenged, wishes.had.is_empty()) {
-        chosen.extend(split(challenged).into_iter().filter(|scope| seen.insert(scope.clone())));
+        chosen.extend(
+            capped(split(challenged)).into_iter().filter(|scope| seen.insert(scope.clone())),
+        );
     }
     if wishes.offline_access && !chosen.is_empty() && !seen.contains(OFFLINE_ACCESS) {
         chosen.push(OFFLINE_ACCESS.to_owned());
@@ -108,6 +124,18 @@ mod tests {
         let configured = list("mine");
         let wishes = Wishes { configured: &configured, ..wishes };
         assert_eq!(choose(&wishes), list("basic mine write"));
+    }
+
+    #[test]
+    fn a_servers_list_is_taken_over_up_to_a_bound() {
+        let many: Vec<String> = (0..1000).map(|n| format!("s{n}")).collect();
+        let chosen = choose(&Wishes { supported: Some(&many), ..Wishes::default() });
+        assert_eq!(chosen, many[..200]);
+        let long = [vec!["a".repeat(4000)], vec!["b".repeat(4000)]].concat().join(" ");
+        let chosen = choose(&Wishes { challenged: Some(&long), ..Wishes::default() });
+        assert_eq!(chosen, ["a".repeat(4000)]);
+        let chosen = choose(&Wishes { configured: &many, ..Wishes::default() });
+        assert_eq!(chosen, many, "the user's own are the user's own");
     }
 
     #[test]

@@ -105,7 +105,9 @@ impl ServerUrl {
     /// path that is this server's or a whole-segment prefix of it.
     pub fn is_covered_by(&self, resource: &str) -> bool {
         let Ok(resource) = Url::parse(resource) else { return false };
-        if resource.origin() != self.url.origin() || resource.fragment().is_some() {
+        // A query belongs to the identifier; what it covers besides itself, nobody knows.
+        let is_plain = resource.fragment().is_none() && resource.query().is_none();
+        if resource.origin() != self.url.origin() || !is_plain {
             return false;
         }
         let prefix = resource.path().trim_end_matches('/');
@@ -205,8 +207,14 @@ mod tests {
         for covers in ["https://h", "https://h/", "https://h/public", "https://h/public/mcp/"] {
             assert!(s.is_covered_by(covers), "{covers}");
         }
-        for not in ["https://evil/public/mcp", "https://h/pub", "https://h/other", "http://h", "x"]
-        {
+        for not in [
+            "https://h/public?x=1",
+            "https://evil/public/mcp",
+            "https://h/pub",
+            "https://h/other",
+            "http://h",
+            "x",
+        ] {
             assert!(!s.is_covered_by(not), "{not}");
         }
     }

@@ -305,13 +305,29 @@ impl std::fmt::Debug for IdToken {
 
 impl ExtraTokenFields for IdToken {}
 
+/// Whom an access token is for, where it is a JWT that says so (RFC 9068 section 2.2); it is not
+/// verified, so good for an explanation and for nothing else.
+pub fn audience(access: &Secret) -> Option<Vec<String>> {
+    match claims(access.expose())?.get("aud")? {
+        Value::String(one) => Some(vec![one.clone()]),
+        Value::Array(many) => {
+            Some(many.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }
+        _ => None,
+    }
+}
+
+fn claims(jwt: &str) -> Option<Map<String, Value>> {
+    let payload = jwt.split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
 impl IdToken {
     /// A readable name. The token came straight from the token endpoint over TLS, which stands in
     /// for its signature (OpenID Connect Core section 3.1.3.7).
     fn account(&self) -> Option<String> {
-        let payload = self.id_token.as_deref()?.split('.').nth(1)?;
-        let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-        let claims: Map<String, Value> = serde_json::from_slice(&payload).ok()?;
+        let claims = claims(self.id_token.as_deref()?)?;
         ["email", "preferred_username", "name"]
             .into_iter()
             .find_map(|claim| claims.get(claim).and_then(Value::as_str))

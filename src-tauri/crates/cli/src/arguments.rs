@@ -98,6 +98,12 @@ pub(crate) struct Add {
     /// A scope to ask for; may be repeated
     #[arg(long, value_name = "S")]
     pub(crate) scope: Vec<String>,
+    /// A parameter to add to the sign-in link; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) parameter: Vec<String>,
+    /// The parameter that carries the scopes, where it is not scope (Slack: user_scope)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scope_parameter: Option<String>,
     /// A header to send along; its value is read from a line of stdin; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) header: Vec<String>,
@@ -110,6 +116,9 @@ pub(crate) struct Connect {
     /// system, none (print the link), or the path of a program that gets the link
     #[arg(long, value_name = "B")]
     pub(crate) browser: Option<String>,
+    /// The sign-in service to use, where the server names several
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
     /// Give up after so many seconds
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) deadline: Option<u64>,

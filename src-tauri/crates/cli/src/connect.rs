@@ -30,7 +30,8 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
     let out_of_time = |seconds: u64| Problem::new(Code::Deadline).with("seconds", seconds);
     let mut link = Link::open(true).await?;
     let name = connect.name.clone();
-    let request = Request::Connect { name: connect.name, browser, deadline };
+    let request =
+        Request::Connect { name: connect.name, issuer: connect.issuer, browser, deadline };
     let mut is_waiting = false;
     let (waits, mut waiting) = tokio::sync::watch::channel(false);
     let asking = link.ask_watching(request, |progress| {

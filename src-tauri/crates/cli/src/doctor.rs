@@ -1,5 +1,6 @@
 //! `keyfob doctor`: checks what Keyfob stands on.
 
+use keyfob_auth::client_document::{Listing, listing, redirect_uri};
 use keyfob_core::control::client;
 use keyfob_core::control::protocol::Request;
 use keyfob_core::problem::Problem;
@@ -58,6 +59,15 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
             Ok(said) => add("port", true, said),
             Err(error) => add("port", false, format!("taken by another program ({error})")),
         }
+    }
+    let own_port = config.as_ref().ok().and_then(|config| config.settings.port);
+    if let Some(port) = own_port
+        && listing(&redirect_uri(port)) == Listing::AnyPort
+    {
+        let said = format!(
+            "{port} is a port of your own; servers that compare redirect addresses exactly will refuse CIMD and get DCR"
+        );
+        add("redirect", true, said);
     }
     let in_memory = |told: &Value| told.get("keeps_in_memory") == Some(&Value::Bool(true));
     let keeps_in_memory = running.as_ref().is_some_and(in_memory);

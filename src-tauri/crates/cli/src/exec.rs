@@ -158,13 +158,12 @@ fn show_link(progress: Progress) {
 fn new_server(running: &Running, url: &str) -> Result<NewServer, Problem> {
     Ok(NewServer {
         url: url.to_owned(),
-        name: None,
         issuer: running.issuer.clone(),
         client_id: running.client_id.clone(),
         client_secret: serve::secret_from(running.client_secret_env.as_deref())?,
         scopes: running.scope.clone(),
-        headers: Vec::new(),
         allow_guessed_endpoints: running.allow_legacy,
+        ..NewServer::default()
     })
 }
 

@@ -230,6 +230,14 @@ async fn add(add: Add) -> Result<u8, Problem> {
         Ok((name, value))
     });
     let headers = headers.collect::<Result<_, Problem>>()?;
+    let parameters = add.parameter.iter().map(|parameter| {
+        let (name, value) = parameter.split_once('=').ok_or_else(|| {
+            let cause = format_args!("--parameter takes NAME=VALUE, not {parameter}");
+            Problem::new(Code::Usage).with("cause", cause)
+        })?;
+        Ok((name.to_owned(), value.to_owned()))
+    });
+    let parameters = parameters.collect::<Result<_, Problem>>()?;
     let request = Request::Add(NewServer {
         url: add.url,
         name: add.name,
@@ -237,6 +245,8 @@ async fn add(add: Add) -> Result<u8, Problem> {
         client_id: add.client_id,
         client_secret,
         scopes: add.scope,
+        parameters,
+        scope_parameter: add.scope_parameter,
         headers,
         allow_guessed_endpoints: false,
     });

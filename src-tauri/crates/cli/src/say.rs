@@ -61,6 +61,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         Code::NotMcp | Code::Offline | Code::Timeout | Code::TlsUntrusted | Code::Unreachable => 3,
         Code::IssuerMismatch
         | Code::PkceUnsupported
+        | Code::PrivateAddress
         | Code::ResourceMismatch
         | Code::ServiceChanged
         | Code::UnsafeLink => 4,
@@ -78,7 +79,8 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::Retry
         | Code::ScopeNeeded
         | Code::SignInNeeded
-        | Code::SignInRefused => 5,
+        | Code::SignInRefused
+        | Code::TokenNotAccepted => 5,
         Code::Deadline => 6,
         Code::VaultAbsent | Code::VaultFailed | Code::VaultLocked => 7,
         Code::AlreadyRunning

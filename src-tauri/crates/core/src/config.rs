@@ -1,10 +1,12 @@
 //! What the user wants: settings and the list of servers, in a file that the user may edit.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use keyfob_auth::ServerUrl;
+use keyfob_auth::authorize::may_be_added;
 use serde::{Deserialize, Serialize};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, value};
 
@@ -24,6 +26,9 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// `system`, `none`, or the path of a program.
     pub browser: Option<String>,
+    /// Issuers at which a client document is shown without trying it out first.
+    #[serde(default)]
+    pub no_preflight: Vec<String>,
 }
 
 /// One entry of the list.
@@ -44,6 +49,12 @@ pub struct ServerConfig {
     /// The scopes to ask for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Parameters to add to the authorization request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// The parameter that carries the scopes, where it is not `scope`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_parameter: Option<String>,
     /// Names of the user's own headers; their values are in the vault.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<String>,
@@ -56,6 +67,14 @@ pub struct ServerConfig {
     /// Whether to go on where S256 is not advertised.
     #[serde(default, skip_serializing_if = "is_no")]
     pub allow_unadvertised_pkce: bool,
+}
+
+impl ServerConfig {
+    /// The first name among its parameters that the user may not set.
+    pub fn unfit_parameter(&self) -> Option<&str> {
+        let names = self.parameters.keys().chain(&self.scope_parameter);
+        names.map(String::as_str).find(|name| !may_be_added(name))
+    }
 }
 
 fn yes() -> bool {
@@ -109,10 +128,16 @@ impl Config {
             text.parse().map_err(|error: toml_edit::TomlError| invalid(first_line(&error)))?;
         let parsed: Parsed = toml_edit::de::from_document(document.clone())
             .map_err(|error| invalid(first_line(&error)))?;
+        if parsed.settings.port == Some(0) {
+            return Err(invalid("port = 0 is no port to come back to".to_owned()));
+        }
         for server in &parsed.servers {
             check_name(&server.name).map_err(|cause| invalid(cause.to_string()))?;
             ServerUrl::parse(&server.url)
                 .map_err(|cause| invalid(format!("{}: {cause}", server.name)))?;
+            if let Some(name) = server.unfit_parameter() {
+                return Err(invalid(format!("{}: {name} cannot be a parameter", server.name)));
+            }
         }
         let (settings, servers) = (parsed.settings, parsed.servers);
         Ok(Self { file: file.to_owned(), document, settings, servers })
@@ -286,16 +311,19 @@ impl Config {
 }
 
 /// The keys of the file itself.
-const SETTINGS: [&str; 5] = ["port", "client_metadata_url", "ca_file", "browser", "servers"];
+const SETTINGS: [&str; 6] =
+    ["port", "client_metadata_url", "ca_file", "browser", "no_preflight", "servers"];
 
 /// The keys of a server's table.
-const SERVER_KEYS: [&str; 10] = [
+const SERVER_KEYS: [&str; 12] = [
     "id",
     "name",
     "url",
     "issuer",
     "client_id",
     "scopes",
+    "parameters",
+    "scope_parameter",
     "headers",
     "enabled",
     "allow_guessed_endpoints",
@@ -322,6 +350,8 @@ fn first_line(error: &impl ToString) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{Config, ServerConfig};
     use crate::problem::Code;
 
@@ -333,6 +363,8 @@ mod tests {
             issuer: None,
             client_id: None,
             scopes: vec!["a".into()],
+            parameters: BTreeMap::from([("audience".into(), "x".into())]),
+            scope_parameter: Some("user_scope".into()),
             headers: Vec::new(),
             enabled: true,
             allow_guessed_endpoints: false,
@@ -381,9 +413,12 @@ mod tests {
     fn a_broken_file_is_named_and_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config.toml");
-        for broken in
-            ["port = \"x\"", "[[servers]]\nname = \"k\"\nid=\"1\"\nurl = \"https://h\"", "= 1"]
-        {
+        for broken in [
+            "port = \"x\"",
+            "port = 0",
+            "[[servers]]\nname = \"k\"\nid=\"1\"\nurl = \"https://h\"",
+            "= 1",
+        ] {
             std::fs::write(&file, broken).expect("written");
             let problem = Config::load(&file).expect_err("a problem");
             assert_eq!(problem.code, Code::ConfigInvalid);

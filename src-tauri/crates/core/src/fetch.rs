@@ -41,7 +41,8 @@ impl Fetch {
     /// When the file cannot be used, or the system has no certificates at all.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Problem> {
         let client = |limit: Reach| -> Result<ClientBuilder, Problem> {
-            Ok(base(ca_file)?.timeout(LONGEST).dns_resolver(Within(limit)))
+            // Some servers compress whatever is asked for; the cap counts what comes out.
+            Ok(base(ca_file)?.gzip(true).timeout(LONGEST).dns_resolver(Within(limit)))
         };
         let build = |builder: ClientBuilder| builder.build().map_err(|error| no_client(&error));
         Ok(Self {
@@ -99,6 +100,8 @@ impl Fetch {
 pub fn base(ca_file: Option<&Path>) -> Result<ClientBuilder, Problem> {
     let mut builder = Client::builder()
         .redirect(Policy::none())
+        // What a client is sent through the gateway comes byte for byte.
+        .no_gzip()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(Duration::from_secs(60))
         .http2_keep_alive_interval(Duration::from_secs(30))
@@ -165,5 +168,110 @@ fn innermost(error: &reqwest::Error) -> String {
     match causes.last() {
         Some(cause) => keyfob_auth::text::shown(&cause.to_string()),
         None => "the request failed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use keyfob_auth::wire::{NoAnswer, Request};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::{Fetch, LARGEST};
+    use crate::reach::Reach;
+
+    /// Answers every connection with these bytes; gives its port and how many came.
+    async fn answering(bytes: Vec<u8>) -> (u16, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let count = Arc::new(AtomicUsize::new(0));
+        let came = count.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                came.fetch_add(1, Ordering::SeqCst);
+                let bytes = bytes.clone();
+                tokio::spawn(async move {
+                    let mut asked = [0; 4096];
+                    let _ = stream.read(&mut asked).await;
+                    let _ = stream.write_all(&bytes).await;
+                });
+            }
+        });
+        (port, count)
+    }
+
+    fn answer(head: &str, body: &[u8]) -> Vec<u8> {
+        let length = body.len();
+        let head =
+            format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        [head.as_bytes(), body].concat()
+    }
+
+    async fn get(url: &str, limit: Reach) -> Result<keyfob_auth::wire::Response, NoAnswer> {
+        let fetch = Fetch::new(None).expect("clients");
+        fetch.send(Request::get_json(url), limit).await
+    }
+
+    /// 6.2-43, spec 3.10-6: a public server names this machine, by address or by name.
+    #[tokio::test]
+    async fn what_a_public_server_names_on_this_machine_is_never_connected_to() {
+        let (port, came) = answering(answer("200 OK", b"{}")).await;
+        for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433"] {
+            for scheme in ["http", "https"] {
+                for limit in [Reach::Public, Reach::Private] {
+                    let url = format!("{scheme}://{host}:{port}/x");
+                    let refused = get(&url, limit).await.expect_err(&url);
+                    assert!(matches!(refused, NoAnswer::Forbidden(_)), "{url}: {refused:?}");
+                }
+            }
+        }
+        assert_eq!(came.load(Ordering::SeqCst), 0, "not even a connection");
+        let found = get(&format!("http://127.0.0.1:{port}/x"), Reach::Loopback).await;
+        assert_eq!(found.expect("an answer").status, 200, "where the user typed such an address");
+    }
+
+    /// 6.2-44: at most 1 MiB.
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_a_mebibyte_and_no_further() {
+        for (length, is_read) in [(LARGEST, true), (LARGEST + 1, false)] {
+            let (port, _) = answering(answer("200 OK", &vec![b'x'; length])).await;
+            let read = get(&format!("http://127.0.0.1:{port}/"), Reach::Loopback).await;
+            match read {
+                Ok(response) => assert!(is_read && response.body.len() == length),
+                Err(error) => assert!(!is_read && error == NoAnswer::TooLarge, "{error:?}"),
+            }
+        }
+    }
+
+    /// T2g: a document comes compressed; a small one must not grow beyond the cap either.
+    #[tokio::test]
+    async fn a_compressed_answer_is_read_and_its_cap_counts_what_comes_out() {
+        // `printf '{"a":1}' | gzip -n9`
+        let small = [
+            0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xab, 0x56, 0x4a, 0x54, 0xb2, 0x32, 0xac, 5, 0,
+            0xaf, 0xac, 0x1b, 0x56, 7, 0, 0, 0,
+        ];
+        let head = "200 OK\r\ncontent-encoding: gzip\r\ncontent-type: application/json";
+        let (port, _) = answering(answer(head, &small)).await;
+        let read = get(&format!("http://127.0.0.1:{port}/"), Reach::Loopback).await;
+        assert_eq!(read.expect("an answer").body, b"{\"a\":1}");
+
+        let (port, _) = answering(answer(head, include_bytes!("../tests/two-mebibytes.gz"))).await;
+        let read = get(&format!("http://127.0.0.1:{port}/"), Reach::Loopback).await;
+        assert!(matches!(read, Err(NoAnswer::TooLarge)), "{read:?}");
+    }
+
+    /// 6.2-42: whoever redirects decides nothing.
+    #[tokio::test]
+    async fn a_redirect_is_returned_and_not_followed() {
+        let (elsewhere, came) = answering(answer("200 OK", b"{}")).await;
+        let head = format!("302 Found\r\nlocation: http://127.0.0.1:{elsewhere}/");
+        let (port, _) = answering(answer(&head, b"")).await;
+        let response = get(&format!("http://127.0.0.1:{port}/"), Reach::Loopback).await;
+        assert_eq!(response.expect("an answer").status, 302);
+        assert_eq!(came.load(Ordering::SeqCst), 0);
     }
 }

@@ -43,6 +43,7 @@ pub enum Code {
     Offline,
     PkceUnsupported,
     PortTaken,
+    PrivateAddress,
     RegistrationRefused,
     ResourceMismatch,
     Retry,
@@ -53,6 +54,7 @@ pub enum Code {
     SignInRefused,
     Timeout,
     TlsUntrusted,
+    TokenNotAccepted,
     ToolFailed,
     UnknownClient,
     UnknownServer,
@@ -106,6 +108,9 @@ impl Problem {
         match error {
             SignInError::Unreachable { target, cause: NoAnswer::Untrusted(cause) } => {
                 with(Code::TlsUntrusted).with("target", target).with("cause", cause)
+            }
+            SignInError::Unreachable { target, cause: NoAnswer::Forbidden(_) } => {
+                with(Code::PrivateAddress).with("target", target)
             }
             SignInError::Unreachable { target, cause } => {
                 with(Code::Unreachable).with("target", target).with("cause", cause)
@@ -194,6 +199,9 @@ impl std::error::Error for Problem {}
 
 #[cfg(test)]
 mod tests {
+    use keyfob_auth::flow::SignInError;
+    use keyfob_auth::wire::NoAnswer;
+
     use super::{Code, Problem};
     use crate::locale;
 
@@ -268,6 +276,15 @@ mod tests {
             }
         }
         println!("{page}");
+    }
+
+    #[test]
+    fn an_address_inside_the_network_is_told_for_what_it_is() {
+        let cause = NoAnswer::Forbidden("beyond".to_owned());
+        let target = "https://as.example/.well-known/x".to_owned();
+        let error = SignInError::Unreachable { target, cause };
+        let problem = Problem::from_sign_in(&error, "s", "https://h/mcp", "");
+        assert_eq!(problem.code, Code::PrivateAddress);
     }
 
     #[test]

@@ -95,22 +95,26 @@ impl Resolve for Within {
         Box::pin(async move {
             let found: Vec<SocketAddr> =
                 tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let total = found.len();
-            let kept: Vec<SocketAddr> =
-                found.into_iter().filter(|address| Reach::of(address.ip()) <= limit).collect();
-            if kept.is_empty() && total > 0 {
-                return Err(Beyond.into());
-            }
-            Ok(Box::new(kept.into_iter()) as Addrs)
+            Ok(Box::new(within(found, limit)?.into_iter()) as Addrs)
         })
     }
+}
+
+/// Those of a name's addresses that may be reached.
+fn within(found: Vec<SocketAddr>, limit: Reach) -> Result<Vec<SocketAddr>, Beyond> {
+    let total = found.len();
+    let kept: Vec<SocketAddr> =
+        found.into_iter().filter(|address| Reach::of(address.ip()) <= limit).collect();
+    if kept.is_empty() && total > 0 { Err(Beyond) } else { Ok(kept) }
 }
 
 #[cfg(test)]
 mod tests {
     use url::Url;
 
-    use super::Reach;
+    use std::net::SocketAddr;
+
+    use super::{Reach, within};
 
     #[test]
     fn addresses_are_told_apart() {
@@ -135,6 +139,31 @@ mod tests {
         for own in ["127.0.0.1", "127.8.8.8", "::1", "0.0.0.0", "::ffff:127.0.0.1"] {
             assert_eq!(of(own), Reach::Loopback, "{own}");
         }
+    }
+
+    /// 6.2-43: a name that leads to a public and to a private address.
+    #[test]
+    fn of_a_names_addresses_only_those_within_reach_are_used() {
+        let at = |text: &str| SocketAddr::new(text.parse().expect("an address"), 0);
+        let mixed = vec![at("10.0.0.1"), at("8.8.8.8"), at("::1"), at("169.254.169.254")];
+        assert_eq!(within(mixed.clone(), Reach::Public).expect("some"), [at("8.8.8.8")]);
+        assert_eq!(within(mixed.clone(), Reach::Private).expect("some").len(), 3);
+        assert_eq!(within(mixed.clone(), Reach::Loopback).expect("all"), mixed);
+        assert!(within(vec![at("10.0.0.1")], Reach::Public).is_err());
+        assert!(within(vec![], Reach::Public).expect("none").is_empty(), "an unknown name");
+    }
+
+    /// spec 3.10-6: the browser is not sent to this machine on a server's word.
+    #[test]
+    fn the_browser_visits_nothing_more_private_than_what_the_user_typed() {
+        for own in ["http://127.0.0.1:1/x", "http://localhost:1/x", "https://[::1]/", "not a URL"] {
+            assert!(!Reach::Public.allows_visit(own), "{own}");
+            assert!(!Reach::Private.allows_visit(own), "{own}");
+        }
+        assert!(!Reach::Public.allows_visit("https://192.168.0.1/"));
+        assert!(Reach::Private.allows_visit("https://192.168.0.1/"));
+        assert!(Reach::Loopback.allows_visit("http://localhost:1/x"));
+        assert!(Reach::Public.allows_visit("https://as.example/authorize"));
     }
 
     #[test]

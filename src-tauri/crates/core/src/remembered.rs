@@ -68,6 +68,8 @@ pub struct ServerFacts {
     pub known_as: Option<RegistrationView>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
+    /// The issuer that its last sign-in ended at.
+    pub chosen_issuer: Option<String>,
     /// The user's own client that has signed in there, and the issuer that it belongs to.
     pub own_client_at: Option<(String, String)>,
     /// Issuers that want no resource indicator for it, as an older form of this file has them.

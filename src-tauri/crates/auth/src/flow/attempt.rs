@@ -4,7 +4,7 @@ use super::in_browser::InBrowser;
 use super::ladder::{self, DocumentTried, Tried};
 use super::preflighting::Preflighting;
 use super::pushing::Pushing;
-use super::{Input, Memo, ResourceForm, Run, SignInError, Site, Turn, failed};
+use super::{Input, Memo, Plan, ResourceForm, Run, SignInError, Site, Turn, failed};
 use crate::authorize::{AuthorizationRequest, Binding};
 use crate::error_code::ErrorCode;
 use crate::registration::{Refusal, Registration, RegistrationKind};
@@ -45,8 +45,8 @@ impl Attempt {
             && had_scopes(&attempt.site, run).is_empty();
         let is_suspicion = matches!(attempt.tried.document, DocumentTried::Suspected { .. });
         match attempt.registration.kind {
-            RegistrationKind::Cimd if is_untried => Preflighting::enter(attempt, input),
-            RegistrationKind::Dcr if is_suspicion => Preflighting::enter(attempt, input),
+            RegistrationKind::Cimd if is_untried => Preflighting::enter(attempt, run, input),
+            RegistrationKind::Dcr if is_suspicion => Preflighting::enter(attempt, run, input),
             RegistrationKind::Cimd | RegistrationKind::Dcr | RegistrationKind::PreRegistered => {
                 InBrowser::enter(attempt, run, input)
             }
@@ -64,12 +64,18 @@ impl Attempt {
         InBrowser::enter(attempt, run, input)
     }
 
-    pub(super) fn request<'a>(&'a self, binding: &'a Binding) -> AuthorizationRequest<'a> {
+    pub(super) fn request<'a>(
+        &'a self,
+        binding: &'a Binding,
+        plan: &'a Plan,
+    ) -> AuthorizationRequest<'a> {
         AuthorizationRequest {
             server: &self.site.server,
             registration: &self.registration,
             scopes: &self.scopes,
             resource: self.resource.as_deref(),
+            parameters: &plan.parameters,
+            scope_parameter: plan.scope_parameter.as_deref(),
             binding,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::finding_server::describe;
 use super::{Asked, Input, Next, Run, Site, State, Turn, ladder};
-use crate::metadata::{AuthorizationServer, IssuerSource};
+use crate::metadata::{AuthorizationServer, BadMetadata, IssuerSource};
 use crate::trace::Step;
 use crate::well_known::MetadataForm;
 use crate::wire::{NoAnswer, Request, Response};
@@ -49,8 +49,11 @@ impl FillingIn {
                 &self.site.server.issuer,
                 IssuerSource::Resource,
             )
-            .map_err(|cause| format!("HTTP {}: {cause}", response.status)),
-            Err(cause) => Err(cause.to_string()),
+            .map_err(|cause| {
+                let is_foreign = matches!(cause, BadMetadata::OtherIssuer { .. });
+                (format!("HTTP {}: {cause}", response.status), is_foreign)
+            }),
+            Err(cause) => Err((cause.to_string(), false)),
         };
         match parsed {
             Ok(other) => {
@@ -60,8 +63,10 @@ impl FillingIn {
                     .push(line("found".to_owned()).decision(all).reason("both documents together"));
                 ladder::climb(self.site, Default::default(), run, input)
             }
-            Err(why) => {
-                run.trace.push(line(why).decision("left aside"));
+            Err((why, is_foreign)) => {
+                let line = line(why).decision("left aside");
+                // It claims to be of another issuer: somebody's mistake, or an attempt.
+                run.trace.push(if is_foreign { line.warn() } else { line });
                 Self::enter(self.site, self.rest, run, input)
             }
         }

@@ -3,7 +3,7 @@
 use super::finding_server::FindingServer;
 use super::{Asked, Ground, Input, Next, Run, SignInError, State, Turn, failed, is_not_here};
 use crate::challenge::Challenge;
-use crate::metadata::{BadMetadata, ProtectedResource};
+use crate::metadata::{BadMetadata, ProtectedResource, is_plain_text};
 use crate::server_url::is_usable_endpoint;
 use crate::text;
 use crate::trace::{Step, TraceStep};
@@ -83,6 +83,9 @@ impl FindingResource {
                         "it is about {}, which covers this server without being its exact name",
                         text::without_query(&resource.resource)
                     ));
+                }
+                if is_plain_text(&response) {
+                    found = found.reason("it came as plain text");
                 }
                 run.trace.push(found);
                 let ground = Ground { challenge: self.challenge, resource: Some(resource) };

@@ -7,7 +7,7 @@ use super::{
     Asked, Ground, Input, Next, Outcome, Run, SignInError, Site, State, Turn, failed, is_not_here,
     ladder, over,
 };
-use crate::metadata::{AuthorizationServer, BadMetadata, IssuerSource};
+use crate::metadata::{AuthorizationServer, BadMetadata, IssuerSource, is_plain_text};
 use crate::server_url::is_usable_endpoint;
 use crate::text;
 use crate::trace::{Step, TraceStep};
@@ -106,7 +106,11 @@ impl FindingServer {
         }
         match parsed {
             Ok(server) => {
-                run.trace.push(line("found".to_owned()).decision(describe(&server)));
+                let mut found = line("found".to_owned()).decision(describe(&server));
+                if is_plain_text(&response) {
+                    found = found.reason("it came as plain text");
+                }
+                run.trace.push(found);
                 let other_form =
                     self.rest.into_iter().filter(|(form, _)| *form == MetadataForm::OpenId);
                 let is_first = asked.url.contains("/.well-known/oauth-authorization-server");
@@ -180,8 +184,11 @@ impl FindingServer {
     }
 }
 
-/// Whom to ask, in order: the issuer from the configuration; those of the resource metadata, the
-/// ones that we hold a registration with first; the realm; the server's own origin.
+/// Most issuers of one resource that are asked.
+const MOST_ISSUERS: usize = 5;
+
+/// Whom to ask, in order: the issuer from the configuration; those of the resource metadata; the
+/// realm; the server's own origin.
 fn candidates(ground: &Ground, run: &mut Run, input: &Input<'_>) -> VecDeque<Candidate> {
     if let Some(issuer) = run.plan.issuer.clone() {
         return [Candidate { issuer, source: IssuerSource::Configured }].into();
@@ -200,10 +207,9 @@ fn candidates(ground: &Ground, run: &mut Run, input: &Input<'_>) -> VecDeque<Can
     // Named, but none that may be asked: that is no server of the old style.
     let names_any = ground.resource.as_ref().is_some_and(|r| !r.authorization_servers.is_empty());
     if names_any {
-        let is_held = |issuer: &String| run.plan.registrations.iter().any(|r| r.issuer == *issuer);
-        let (held, new): (Vec<_>, Vec<_>) = usable.into_iter().partition(is_held);
         let source = IssuerSource::Resource;
-        return held.into_iter().chain(new).map(|issuer| Candidate { issuer, source }).collect();
+        let ordered = in_order(usable, run, input).into_iter();
+        return ordered.map(|issuer| Candidate { issuer, source }).collect();
     }
     let realm = ground.challenge.as_ref().and_then(|c| c.realm.clone());
     let realm = realm.filter(|realm| is_usable_endpoint(realm) && !realm.contains('?'));
@@ -211,6 +217,45 @@ fn candidates(ground: &Ground, run: &mut Run, input: &Input<'_>) -> VecDeque<Can
     let origin = run.plan.server.origin().to_owned();
     let origin = Candidate { issuer: origin, source: IssuerSource::Origin };
     realm.into_iter().chain([origin]).collect()
+}
+
+/// Those that know us first (MCP leaves the choice to the client, RFC 9728 section 7.6): the one of
+/// the last sign-in, the one of the user's own client, those that we hold a registration with;
+/// then the server's order.
+fn in_order(named: Vec<String>, run: &mut Run, input: &Input<'_>) -> Vec<String> {
+    if let Some(chosen) = run.plan.chosen_issuer.as_ref().filter(|c| !named.contains(c)) {
+        run.trace.push(
+            TraceStep::new(input.now, Step::ServerMetadata, "no longer named")
+                .target(chosen)
+                .decision("asking the one that is named now")
+                .reason("the server names another sign-in service than at the last sign-in")
+                .warn(),
+        );
+    }
+    let plan = &run.plan;
+    let own = plan.own_client.as_ref().and_then(|own| own.issuer.as_ref());
+    let rank = |issuer: &String| {
+        if plan.chosen_issuer.as_ref() == Some(issuer) {
+            0
+        } else if own == Some(issuer) {
+            1
+        } else if plan.registrations.iter().any(|held| held.issuer == *issuer) {
+            2
+        } else {
+            3
+        }
+    };
+    let mut ordered = named;
+    ordered.sort_by_key(rank);
+    if ordered.len() > MOST_ISSUERS {
+        run.trace.push(
+            TraceStep::new(input.now, Step::ServerMetadata, "too many sign-in services")
+                .decision(format!("asking the first {MOST_ISSUERS} of {}", ordered.len()))
+                .warn(),
+        );
+        ordered.truncate(MOST_ISSUERS);
+    }
+    ordered
 }
 
 pub(super) fn describe(server: &AuthorizationServer) -> String {

@@ -14,6 +14,9 @@ use crate::text;
 use crate::time::Timestamp;
 use crate::trace::{Step, TraceStep};
 
+/// Longest link that a browser is sent to, in bytes: what a server adds to it is its own choice.
+const LONGEST_LINK: usize = 16 * 1024;
+
 pub(super) struct InBrowser {
     attempt: Attempt,
     binding: Binding,
@@ -29,7 +32,7 @@ impl std::fmt::Debug for InBrowser {
 impl InBrowser {
     pub(super) fn enter(attempt: Attempt, run: &mut Run, input: &Input<'_>) -> Turn {
         let binding = Binding::new(input.entropy);
-        let url = attempt.request(&binding).url();
+        let url = attempt.request(&binding, &run.plan).url();
         Self::enter_with(attempt, binding, url, run, input)
     }
 
@@ -40,7 +43,8 @@ impl InBrowser {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let Some(url) = url.filter(|url| is_usable_endpoint(url)) else {
+        let url = url.filter(|url| url.len() <= LONGEST_LINK && is_usable_endpoint(url));
+        let Some(url) = url else {
             let issuer = attempt.issuer().to_owned();
             return failed(SignInError::UnsafeLink { issuer });
         };

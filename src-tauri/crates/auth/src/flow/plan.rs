@@ -23,10 +23,16 @@ pub struct Plan {
     pub headers: HeaderMap,
     /// The issuer that the user wrote for this server.
     pub issuer: Option<String>,
+    /// The issuer that this server's last sign-in ended at.
+    pub chosen_issuer: Option<String>,
     /// The user's own client.
     pub own_client: Option<OwnClient>,
     /// The scopes that the user wrote for this server.
     pub scopes: Vec<String>,
+    /// Parameters that the user adds to the authorization request of this server.
+    pub parameters: Vec<(String, String)>,
+    /// The parameter that carries the scopes, where it is not `scope`.
+    pub scope_parameter: Option<String>,
     /// The scopes had so far, when more are wanted.
     pub had_scopes: Vec<String>,
     /// The issuer that those were had from: it alone may be told of them.

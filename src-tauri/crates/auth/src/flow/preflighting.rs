@@ -26,10 +26,10 @@ enum Verdict {
 }
 
 impl Preflighting {
-    pub(super) fn enter(attempt: Attempt, input: &Input<'_>) -> Turn {
+    pub(super) fn enter(attempt: Attempt, run: &Run, input: &Input<'_>) -> Turn {
         // Its state and verifier are its own: the browser gets a fresh pair.
         let binding = Binding::new(input.entropy);
-        let Some(url) = attempt.request(&binding).url() else {
+        let Some(url) = attempt.request(&binding, &run.plan).url() else {
             let issuer = attempt.issuer().to_owned();
             return failed(SignInError::UnsafeLink { issuer });
         };

@@ -38,7 +38,7 @@ impl Pushing {
             return InBrowser::enter(attempt, run, input);
         };
         let binding = Binding::new(input.entropy);
-        let Some(request) = attempt.request(&binding).push(&endpoint) else {
+        let Some(request) = attempt.request(&binding, &run.plan).push(&endpoint) else {
             let issuer = attempt.issuer().to_owned();
             return failed(SignInError::UnsafeLink { issuer });
         };
@@ -68,7 +68,7 @@ impl Pushing {
         let member = |name: &str| body.get(name).and_then(Value::as_str);
         if let (200 | 201, Some(request_uri)) = (response.status, member("request_uri")) {
             run.trace.push(line("accepted".to_owned()));
-            let url = self.attempt.request(&self.binding.0).pushed_url(request_uri);
+            let url = self.attempt.request(&self.binding.0, &run.plan).pushed_url(request_uri);
             return InBrowser::enter_with(self.attempt, self.binding.0, url, run, input);
         }
         run.trace.push(line(format!("HTTP {}", response.status)).warn());

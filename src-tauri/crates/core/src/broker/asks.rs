@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use keyfob_auth::challenge::Challenge;
-use keyfob_auth::scope;
+use keyfob_auth::grant::Grant;
+use keyfob_auth::{scope, token};
 
+use super::begin::Wanted;
 use super::controller::Controller;
-use super::sign_in;
-use super::slot::{Awaits, Waiter};
+use super::slot::{Awaits, Slot, Waiter};
 use crate::clock;
 use crate::gateway::seat::{Ask, Reply};
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 use crate::server::{Event, LastSaid, State};
 
 /// A sign-in that succeeded this recently is not repeated because a token of it is refused.
@@ -21,6 +22,23 @@ const MOST_STEP_UPS: u32 = 3;
 
 /// How long a step-up counts.
 const STEP_UPS_COUNT_FOR: Duration = Duration::from_secs(600);
+
+/// Signing in once more would lead in a circle, so it is told for what it is.
+fn not_accepted(slot: &Slot, grant: &Grant) -> Problem {
+    let audience = token::audience(&grant.access);
+    let is_for_another = match (&audience, &grant.resource) {
+        (Some(audience), Some(resource)) => !audience.contains(resource),
+        _ => false,
+    };
+    let cause = if is_for_another {
+        "; the sign-in service has ignored which server it is for"
+    } else {
+        ""
+    };
+    slot.problem(Code::TokenNotAccepted)
+        .with("issuer", &grant.registration.issuer)
+        .with("cause", cause)
+}
 
 impl Controller {
     pub(super) fn ask(&mut self, ask: Ask) {
@@ -81,7 +99,7 @@ impl Controller {
         let waiter = Waiter { holds, awaits: Awaits::Lease, reply };
         match &slot.state {
             State::SignedOut(_) if holds && slot.held_failure.is_none() => {
-                self.begin_sign_in(id, None, sign_in::WINDOW);
+                self.begin_sign_in(id, Wanted::default());
             }
             State::VaultBlocked(_) if slot.grant.is_none() && !slot.is_loading => {
                 self.step(id, Event::TurnedOn);
@@ -144,11 +162,14 @@ impl Controller {
         }
         let is_too_soon = slot.signed_in_at.is_some_and(|at| now.since(at) < TOO_SOON) && is_second;
         let may_sign_in = waiter.holds && slot.held_failure.is_none() && !is_too_soon;
+        if is_too_soon {
+            slot.last_failure = slot.grant.as_deref().map(|grant| not_accepted(slot, grant));
+        }
         let event = if generation.is_some() { Event::Refused } else { Event::Challenged };
         self.remembered.server(id).last = Some(LastSaid::SignIn);
         self.step(id, event);
         if may_sign_in {
-            self.begin_sign_in(id, None, sign_in::WINDOW);
+            self.begin_sign_in(id, Wanted::default());
         }
         self.wait(id, waiter);
     }
@@ -189,7 +210,7 @@ impl Controller {
             slot.step_ups += 1;
             self.step(id, Event::ScopeWanted { wanted });
             if holds {
-                self.begin_sign_in(id, None, sign_in::WINDOW);
+                self.begin_sign_in(id, Wanted::default());
             }
         }
         self.wait(id, waiter);

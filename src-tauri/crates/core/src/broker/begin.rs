@@ -8,14 +8,14 @@ use http::HeaderMap;
 use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri, redirect_uri_by_name};
 use keyfob_auth::flow::{self, Next, OwnClient, Plan, SignIn, SignInError};
 use keyfob_auth::grant::{Grant, decode_registration};
-use keyfob_auth::registration::Registration;
+use keyfob_auth::registration::{Registration, RegistrationKind};
 use keyfob_auth::{Secret, ServerUrl};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::controller::{Controller, entry};
 use super::report::{Probe, Report, ServerReport};
-use super::sign_in::Task;
+use super::sign_in::{self, Task};
 use super::slot::{Slot, UnderWay};
 use super::{refresh, vault_problem};
 use crate::browser::Browser;
@@ -26,6 +26,23 @@ use crate::reach::Reach;
 use crate::remembered::ServerFacts;
 use crate::server::{Event, State};
 use crate::vault::{EntryId, EntryKind, Vault};
+
+/// How a sign-in is to be made.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Where, in place of where the server says.
+    pub(super) issuer: Option<String>,
+    /// How the link is opened; as set, where absent.
+    pub(super) browser: Option<Browser>,
+    /// How long it may take.
+    pub(super) window: Duration,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { issuer: None, browser: None, window: sign_in::WINDOW }
+    }
+}
 
 /// What is in the vault of one server.
 #[derive(Debug)]
@@ -78,11 +95,14 @@ impl Controller {
             refused_later: facts.and_then(|f| f.refused_later.clone()).map(Into::into),
             headers: own_headers,
             issuer: self.issuer(slot),
+            chosen_issuer: facts.and_then(|facts| facts.chosen_issuer.clone()),
             own_client: self.own_client(slot),
             scopes: match slot.config.scopes.as_slice() {
                 [] => self.defaults.scopes.clone(),
                 scopes => scopes.to_vec(),
             },
+            parameters: slot.config.parameters.clone().into_iter().collect(),
+            scope_parameter: slot.config.scope_parameter.clone(),
             had_scopes: if is_step_up { slot.had_scopes() } else { Vec::new() },
             had_at: slot.grant.as_ref().map(|grant| grant.registration.issuer.clone()),
             document: self.document.clone(),
@@ -96,7 +116,10 @@ impl Controller {
                 .accepted
                 .iter()
                 .filter(|(_, url)| Some(url.as_str()) == document)
-                .map(|(issuer, _)| issuer.clone())
+                .map(|(issuer, _)| issuer)
+                // Where the user wants no preflight, it is as if the document had been accepted.
+                .chain(&self.config.settings.no_preflight)
+                .cloned()
                 .collect(),
             registrations: Vec::new(),
             resource_forms: facts.map(ServerFacts::resource_forms).unwrap_or_default(),
@@ -126,11 +149,15 @@ impl Controller {
     }
 
     /// Begins a sign-in, unless one is under way.
-    pub(super) fn begin_sign_in(&mut self, id: &str, browser: Option<Browser>, window: Duration) {
+    pub(super) fn begin_sign_in(&mut self, id: &str, wanted: Wanted) {
+        let Wanted { issuer, browser, window } = wanted;
         let Some(slot) = self.slots.get(id).filter(|slot| slot.sign_in.is_none()) else { return };
         let (Some(mut plan), Ok(entry)) = (self.plan(slot), entry(EntryKind::Grant, id)) else {
             return;
         };
+        // For this once; where it ends well, it is the one that is asked first from then on. It
+        // says nothing about whom the user's own client belongs to.
+        plan.issuer = issuer.or(plan.issuer);
         let browser =
             browser.or_else(|| slot.browser.clone()).unwrap_or_else(|| self.browser.clone());
         let (wishes, wished) = mpsc::unbounded_channel();
@@ -178,9 +205,11 @@ impl Controller {
         if slot.is_refreshing {
             return;
         }
-        let (Some(grant), Ok(entry)) = (slot.grant.clone(), entry(EntryKind::Grant, id)) else {
+        let (Some(mut grant), Ok(entry)) = (slot.grant.clone(), entry(EntryKind::Grant, id)) else {
             return;
         };
+        let registration = &mut grant.registration;
+        renew_own_secret(registration, slot.config.client_id.as_deref(), slot.own_secret.as_ref());
         let epoch = slot.turn.epoch();
         let work = refresh::refresh(
             grant,
@@ -197,6 +226,19 @@ impl Controller {
             slot.is_refreshing = true;
         }
         self.step(id, Event::RefreshBegan);
+    }
+}
+
+/// The secret of the user's own client may have been changed since the grant was made.
+fn renew_own_secret(
+    registration: &mut Registration,
+    client_id: Option<&str>,
+    secret: Option<&Secret>,
+) {
+    let is_own = registration.kind == RegistrationKind::PreRegistered
+        && client_id == Some(registration.client_id.as_str());
+    if let (true, Some(_), Some(secret)) = (is_own, &registration.secret, secret) {
+        registration.secret = Some(secret.clone());
     }
 }
 
@@ -256,5 +298,42 @@ async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
         | Next::Browse(_)
         | Next::Wait => Probe::Unreachable,
         Next::Fetch(_) => Probe::Challenged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyfob_auth::registration::{
+        AuthMethod, Reason, ReasonCode, Registration, RegistrationKind,
+    };
+    use keyfob_auth::{Secret, Timestamp};
+
+    use super::renew_own_secret;
+
+    /// D-20: a secret that was changed since is used at the next refresh, and no other's is.
+    #[test]
+    fn a_changed_secret_of_the_users_own_client_is_used_at_the_next_refresh() {
+        let own = |kind, secret: Option<&str>| Registration {
+            kind,
+            client_id: "own".into(),
+            secret: secret.map(Secret::new),
+            auth_method: AuthMethod::ClientSecretBasic,
+            issuer: "https://a".into(),
+            redirect_uri: "http://127.0.0.1:1/callback".into(),
+            registered_at: Timestamp(0),
+            secret_expires_at: None,
+            reason: Reason::new(ReasonCode::OwnClient),
+            management: None,
+        };
+        let after = |mut registration: Registration, client_id: &str| {
+            renew_own_secret(&mut registration, Some(client_id), Some(&Secret::new("new")));
+            registration.secret.map(|secret| secret.expose().to_owned())
+        };
+        let mine = RegistrationKind::PreRegistered;
+        assert_eq!(after(own(mine, Some("old")), "own").as_deref(), Some("new"));
+        assert_eq!(after(own(mine, Some("old")), "another").as_deref(), Some("old"));
+        assert_eq!(after(own(mine, None), "own"), None, "it was let in without");
+        let made = own(RegistrationKind::Dcr, Some("old"));
+        assert_eq!(after(made, "own").as_deref(), Some("old"));
     }
 }

@@ -77,6 +77,7 @@ impl Controller {
         let known = facts.known_as.take();
         let dynamic = facts.registration.take();
         facts.own_client_at = None;
+        facts.chosen_issuer = None;
         facts.by_name_at.clear();
         facts.resource_forms.clear();
         facts.without_resource_at.clear();

@@ -56,6 +56,7 @@ pub enum Command {
     /// Signs in.
     Connect {
         name: String,
+        issuer: Option<String>,
         browser: Option<Browser>,
         window: Duration,
         progress: mpsc::UnboundedSender<Progress>,

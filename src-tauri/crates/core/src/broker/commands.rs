@@ -1,19 +1,17 @@
 //! What the broker does for a person.
 
-use std::time::Duration;
-
 use std::sync::Arc;
 
 use keyfob_auth::ServerUrl;
 use keyfob_auth::grant::{Grant, decode_registration};
 use tokio::sync::{mpsc, oneshot};
 
+use super::begin::Wanted;
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
 use super::controller::{Controller, entry, set_headers};
 use super::sign_in::Wish;
 use super::sign_out;
 use super::slot::{Awaits, Waiter};
-use crate::browser::Browser;
 use crate::client_key;
 use crate::clock;
 use crate::config::ServerConfig;
@@ -56,8 +54,9 @@ impl Controller {
                     self.remembered.server(&id).trace.iter().map(TraceView::from).collect()
                 }));
             }
-            Command::Connect { name, browser, window, progress, answer } => {
-                self.connect(&name, browser, window, progress, answer);
+            Command::Connect { name, issuer, browser, window, progress, answer } => {
+                let wanted = Wanted { issuer, browser, window };
+                self.connect(&name, wanted, progress, answer);
             }
             Command::Watch { name, browser, watcher, answer } => {
                 let watched = self.id_of(&name).map(|id| {
@@ -208,8 +207,7 @@ impl Controller {
     fn connect(
         &mut self,
         name: &str,
-        browser: Option<Browser>,
-        window: Duration,
+        wanted: Wanted,
         progress: mpsc::UnboundedSender<Progress>,
         answer: Answer<ServerView>,
     ) {
@@ -226,7 +224,7 @@ impl Controller {
             return;
         }
         slot.held_failure = None;
-        self.begin_sign_in(&id, browser, window);
+        self.begin_sign_in(&id, wanted);
         let Some(slot) = self.slots.get_mut(&id) else { return };
         match slot.sign_in.as_mut() {
             Some(under_way) => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyfob_auth::Secret;
+use keyfob_auth::server_url::is_usable_endpoint;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
@@ -142,6 +143,25 @@ impl Handle {
         window: Option<Duration>,
         progress: mpsc::UnboundedSender<Progress>,
     ) -> Result<ServerView, Problem> {
+        self.connect_at(name, None, browser, window, progress).await
+    }
+
+    /// The same at an authorization server of the person's choice.
+    ///
+    /// # Errors
+    /// When its issuer is no https URL, or nothing came of it.
+    pub async fn connect_at(
+        &self,
+        name: &str,
+        issuer: Option<String>,
+        browser: Option<Browser>,
+        window: Option<Duration>,
+        progress: mpsc::UnboundedSender<Progress>,
+    ) -> Result<ServerView, Problem> {
+        if let Some(issuer) = issuer.as_deref().filter(|issuer| !is_usable_endpoint(issuer)) {
+            let cause = format_args!("--issuer takes an https URL, not {issuer}");
+            return Err(Problem::new(Code::Usage).with("cause", cause));
+        }
         // A sign-in whose grant could not be kept would be a person's time wasted.
         if let Err(problem) = self.check_vault().await {
             self.tell(Command::NotBegun { name: name.to_owned(), problem: problem.clone() });
@@ -151,6 +171,7 @@ impl Handle {
         let window = window.unwrap_or(sign_in::WINDOW).min(sign_in::WINDOW);
         let asked = self.ask(|answer| Command::Connect {
             name: connecting,
+            issuer,
             browser,
             window,
             progress,

@@ -66,16 +66,22 @@ pub(super) fn checked(
             )));
         }
     }
-    Ok(ServerConfig {
+    let server = ServerConfig {
         id: config::new_id()?,
         name,
         url: url.as_str().to_owned(),
         issuer: new.issuer.clone(),
         client_id: new.client_id.clone().filter(|id| !id.is_empty()),
         scopes: new.scopes.clone(),
+        parameters: new.parameters.clone(),
+        scope_parameter: new.scope_parameter.clone(),
         headers: new.headers.iter().map(|(name, _)| name.clone()).collect(),
         enabled: true,
         allow_guessed_endpoints: new.allow_guessed_endpoints,
         allow_unadvertised_pkce: false,
-    })
+    };
+    match server.unfit_parameter() {
+        Some(name) => Err(usage(format!("{name} cannot be a parameter of your own"))),
+        None => Ok(server),
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keyfob_auth::client_document::redirect_uri;
 use keyfob_auth::flow::Memo;
-use keyfob_auth::grant::encode_registration;
+use keyfob_auth::grant::{Grant, encode_registration};
 use keyfob_auth::registration::RegistrationKind;
 use keyfob_auth::trace::{TraceStep, Weight};
 use tracing::{debug, info, warn};
@@ -217,6 +217,14 @@ impl Controller {
                 let own = (grant.registration.kind == RegistrationKind::PreRegistered).then(|| {
                     (grant.registration.client_id.clone(), grant.registration.issuer.clone())
                 });
+                let client = |grant: &Grant| {
+                    (grant.registration.issuer.clone(), grant.registration.client_id.clone())
+                };
+                // Of another client or service, the old one is of no more use to anybody.
+                if let Some(old) = slot.grant.take().filter(|old| client(old) != client(&grant)) {
+                    let fetch = self.fetch.clone();
+                    tokio::spawn(async move { sign_out::revoke(&old, &fetch).await });
+                }
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());
                 slot.failures = 0;
@@ -225,6 +233,7 @@ impl Controller {
                 slot.challenge = None;
                 let facts = self.remembered.server(id);
                 facts.has_worked = true;
+                facts.chosen_issuer = Some(known_as.issuer.clone());
                 facts.known_as = Some(known_as);
                 facts.registration = is_dynamic.then_some(registration);
                 facts.own_client_at = own.or(facts.own_client_at.take());

@@ -44,9 +44,9 @@ impl Handle {
             Request::Trace { name } => {
                 to_value(self.ask(|answer| Command::Trace { name, answer }).await?)
             }
-            Request::Connect { name, browser, deadline } => {
+            Request::Connect { name, issuer, browser, deadline } => {
                 let window = deadline.map(Duration::from_secs);
-                to_value(self.connect(&name, browser, window, progress).await?)
+                to_value(self.connect_at(&name, issuer, browser, window, progress).await?)
             }
             Request::TryAnotherWay { name } => {
                 self.must_be_signing_in(&name).await?;

@@ -185,7 +185,12 @@ impl Slot {
             State::Probing(_) | State::Open(_) => Lease::Bare,
             State::SignedOut(state) => match state.why {
                 Why::Never => trouble(Code::SignInNeeded),
-                Why::Refused => trouble(Code::GrantExpired),
+                Why::Refused => match &self.last_failure {
+                    Some(problem) if problem.code == Code::TokenNotAccepted => {
+                        Lease::Trouble(Arc::new(problem.clone()))
+                    }
+                    Some(_) | None => trouble(Code::GrantExpired),
+                },
             },
             State::SigningIn(state) if !state.has_grant => trouble(Code::SignInNeeded),
             State::SigningIn(_) | State::Ready(_) | State::Refreshing(_) | State::NeedsScope(_) => {

@@ -1,5 +1,7 @@
 //! The messages of the control channel.
 
+use std::collections::BTreeMap;
+
 use keyfob_auth::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,6 +49,9 @@ pub enum Request {
     Connect {
         /// Its name.
         name: String,
+        /// Where, in place of where the server says.
+        #[serde(default)]
+        issuer: Option<String>,
         /// How to open the link; the setting's way when absent.
         browser: Option<Browser>,
         /// How long to wait for the person, in seconds; ten minutes when absent.
@@ -153,6 +158,12 @@ pub struct NewServer {
     pub client_secret: Option<Secret>,
     /// Scopes to ask for.
     pub scopes: Vec<String>,
+    /// Parameters to add to the authorization request.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+    /// The parameter that carries the scopes, where it is not `scope`.
+    #[serde(default)]
+    pub scope_parameter: Option<String>,
     /// Headers of the user's own.
     #[serde(with = "headers_on_the_wire", default)]
     pub headers: Vec<(String, Secret)>,

@@ -84,3 +84,37 @@ pub async fn free_port() -> io::Result<Listeners> {
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use tokio::net::TcpListener;
+
+    use super::{free_port, take_port};
+
+    /// 6.2-21, 6.2-28: a foreign listener on either family could receive what is meant for us.
+    #[tokio::test]
+    async fn a_foreign_listener_on_either_family_counts_as_busy() {
+        let busy = |error: io::Error| error.kind() == io::ErrorKind::AddrInUse;
+        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = v4.local_addr().expect("an address").port();
+        assert!(take_port(port).await.is_err_and(busy));
+        // A machine without IPv6 has nothing to be listened on there.
+        let Ok(v6) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await else { return };
+        let port = v6.local_addr().expect("an address").port();
+        assert!(take_port(port).await.is_err_and(busy));
+        drop(v6);
+        let listeners = take_port(port).await.expect("it is free now");
+        assert!(listeners.v6.is_some(), "both families are ours");
+        assert_eq!(listeners.port().expect("a port"), port);
+    }
+
+    #[tokio::test]
+    async fn a_free_port_is_free_on_both_families() {
+        let listeners = free_port().await.expect("a port");
+        let port = listeners.port().expect("a port");
+        assert!(take_port(port).await.is_err());
+    }
+}

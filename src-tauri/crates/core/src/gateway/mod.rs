@@ -182,7 +182,10 @@ impl Gateway {
             Arrival::Accepted { page } => {
                 see(StatusCode::SEE_OTHER, &format!("http://{authority}/callback/{page}"))
             }
-            Arrival::NotAwaited => nothing_here(),
+            Arrival::NotAwaited => {
+                tracing::info!("an answer came that no sign-in waits for; it was ignored");
+                nothing_here()
+            }
         }
     }
 

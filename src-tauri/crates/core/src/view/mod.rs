@@ -169,6 +169,9 @@ fn status(state: &State, tools: Option<u32>, failure: Option<Code>) -> (Level, S
         State::Off(_) => (Level::Grey, "off"),
         State::Probing(_) => (Level::Grey, "probing"),
         State::Open(_) => (Level::Green, "open"),
+        State::SignedOut(_) if failure == Some(Code::TokenNotAccepted) => {
+            (Level::Red, "not-accepted")
+        }
         State::SignedOut(s) if s.why == Why::Refused => (Level::Red, "sign-in-again"),
         State::SignedOut(_) => (Level::Amber, "sign-in-needed"),
         State::SigningIn(_) => (Level::Amber, "signing-in"),

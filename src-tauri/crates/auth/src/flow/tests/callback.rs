@@ -194,3 +194,21 @@ fn required_pushing_without_an_endpoint_is_left_to_the_link() {
     let walk = Walk::start(known(), world);
     assert_eq!(plain(walk.visits[0].url.expose()), "https://as.test/authorize");
 }
+
+/// A2a, A2b: what a server writes beside its error is nowhere to be seen.
+#[test]
+fn the_description_of_an_error_is_neither_shown_nor_kept() {
+    for said in ["<script>alert(1)</script>", "call+0800+and+say+PIN", "%3Cb%3Ebold%3C/b%3E"] {
+        for error in ["access_denied", "server_error", "made_up_by_them"] {
+            let mut walk = Walk::start(known(), World::usual());
+            let query =
+                format!("error={error}&error_description={said}&error_uri=https://evil.test/help");
+            walk.come_back(&format!("{query}&iss={ISSUER}"));
+            let trace = serde_json::to_string(&walk.trace).expect("JSON");
+            let everything = format!("{} {trace} {:?}", walk.error(), walk.memos);
+            for shown in ["script", "alert", "0800", "bold", "evil"] {
+                assert!(!everything.contains(shown), "{shown} in {everything}");
+            }
+        }
+    }
+}

@@ -290,3 +290,68 @@ fn scopes_had_from_another_issuer_stay_there() {
     assert_eq!(walk.link()["scope"], "write");
     assert!(!walk.sent().contains("secret-project"), "nor at the registration");
 }
+
+/// T4e: a document that does not say whose it is.
+#[test]
+fn metadata_without_an_issuer_stops_and_nothing_else_is_fished_for() {
+    for issuer in [Value::Null, json!(""), json!(7)] {
+        let world = World::usual().server(|doc| doc["issuer"] = issuer.clone());
+        let walk = Walk::start(plan(), world);
+        let SignInError::Metadata { cause, .. } = walk.error() else { panic!("{walk:?}") };
+        assert_eq!(cause, &BadMetadata::Member("issuer"), "{issuer}");
+        assert_eq!(walk.places(), [PATH_FORM, OAUTH_FORM], "no other location");
+        assert!(walk.visits.is_empty());
+    }
+}
+
+/// D-8, T5: the issuer of the last sign-in, then that of the user's own client, then a held
+/// registration, then the server's order.
+#[test]
+fn of_several_issuers_the_one_of_the_last_sign_in_comes_first() {
+    let third = "https://third.test";
+    let world = [SECOND, third].into_iter().fold(
+        World::usual().with(PATH_FORM, resource_of(SERVER, &[ISSUER, SECOND, third])),
+        |world, issuer| {
+            let place = format!("{issuer}/.well-known/oauth-authorization-server");
+            world.with(&place, reply(200, complete(issuer)))
+        },
+    );
+    let visited_by = |plan: Plan| visited(&Walk::start(plan, world.clone())).to_owned();
+    let held =
+        Plan { registrations: vec![Registration { issuer: SECOND.into(), ..earlier() }], ..plan() };
+    let own = |issuer: &str| OwnClient {
+        client_id: "own".into(),
+        secret: None,
+        issuer: Some(issuer.into()),
+    };
+    assert_eq!(visited_by(held.clone()), format!("{SECOND}/authorize"));
+    let with_own = Plan { own_client: Some(own(third)), ..held.clone() };
+    assert_eq!(visited_by(with_own), format!("{third}/authorize"));
+    let chosen = Plan { chosen_issuer: Some(ISSUER.into()), ..held.clone() };
+    assert_eq!(visited_by(chosen), AUTHORIZE);
+
+    let elsewhere = Plan { chosen_issuer: Some("https://before.test".into()), ..held };
+    let walk = Walk::start(elsewhere, world.clone());
+    assert_eq!(visited(&walk), format!("{SECOND}/authorize"), "it is no longer named");
+    let warned = walk.trace.iter().any(|line| line.result == "no longer named");
+    assert!(warned && !walk.sent().contains("before.test"), "{walk:?}");
+}
+
+#[test]
+fn of_too_many_issuers_the_first_five_are_asked() {
+    let many: Vec<String> = (0..50).map(|n| format!("https://as{n}.test")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let world = World::default().with(PATH_FORM, resource_of(SERVER, &many));
+    let walk = Walk::start(plan(), world);
+    assert!(matches!(walk.error(), SignInError::Metadata { .. }), "{walk:?}");
+    assert_eq!(walk.asked.len(), 1 + 5 * 2, "{:?}", walk.places());
+}
+
+#[test]
+fn a_link_of_any_length_is_not_opened() {
+    let page = format!("{AUTHORIZE}?x={}", "y".repeat(20_000));
+    let world = World::usual().server(|doc| doc["authorization_endpoint"] = json!(page));
+    let walk = Walk::start(Plan { accepted_by: vec![ISSUER.into()], ..plan() }, world);
+    assert!(matches!(walk.error(), SignInError::UnsafeLink { .. }), "{walk:?}");
+    assert!(walk.visits.is_empty());
+}

@@ -235,6 +235,23 @@ fn a_registration_that_fails_over_its_scope_is_tried_once_without() {
     }
 }
 
+/// R3g: a secret that has ended before it began is no hindrance to this sign-in.
+#[test]
+fn a_secret_that_has_ended_already_serves_this_sign_in_and_no_other() {
+    let made = json!({
+        "client_id": "registered",
+        "client_secret": "short-lived",
+        "client_secret_expires_at": 1,
+        "token_endpoint_auth_method": "client_secret_post",
+    });
+    let mut walk = Walk::start(no_document(), World::usual().with(REGISTER, reply(201, made)));
+    walk.approve();
+    let made = walk.grant().registration.clone();
+    assert_eq!(made.secret_expires_at, Some(Timestamp(1000)));
+    let plan = Plan { registrations: vec![made], ..no_document() };
+    assert_eq!(Walk::start(plan, World::usual()).count(REGISTER), 1, "made anew the next time");
+}
+
 #[test]
 fn other_failures_of_a_registration_are_told_and_not_tried_again() {
     let issuer = || ISSUER.to_owned();

@@ -37,6 +37,12 @@ proptest! {
     }
 
     #[test]
+    fn every_visit_of_the_browser_has_a_listener_that_waits_for_it(tape in tape()) {
+        let ride = Ride::through(tape);
+        prop_assert!(ride.stray_visits.is_empty(), "{:?}", ride.stray_visits);
+    }
+
+    #[test]
     fn a_code_is_sent_once(tape in tape()) {
         let ride = Ride::through(tape);
         let mut codes: Vec<_> =

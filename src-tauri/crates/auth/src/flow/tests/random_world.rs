@@ -123,6 +123,7 @@ impl RandomWorld {
             challenge,
             headers,
             issuer: tape.choose(&[None, None, None, None, Some(ISSUER.into())]),
+            chosen_issuer: tape.choose(&[None, None, Some(TENANT.into())]),
             own_client: tape.choose(&[None, None, None, None, Some(own(None)), Some(secret)]),
             scopes: tape.choose(&[list(""), list("mine"), list("mine offline_access")]),
             had_scopes: tape.choose(&[list(""), list("had offline_access")]),

@@ -309,3 +309,49 @@ fn a_server_that_describes_its_sign_in_no_more_needs_none() {
     let walk = Walk::start(plan, World::default().with(SERVER, page(401)));
     assert_eq!(walk.error(), &SignInError::NoAuthorizationServer);
 }
+
+/// T2c: the header may name a place on another host; what it says about whom still counts.
+#[test]
+fn metadata_on_another_host_that_the_header_names_is_used() {
+    let place = "https://cdn.test/metadata.json";
+    let world = World::usual().with(place, resource_of(SERVER, &[ISSUER]));
+    let walk = Walk::start(named(place), world);
+    assert_eq!(walk.places()[..2], [place, OAUTH_FORM]);
+    assert_eq!(walk.link()["resource"], SERVER);
+}
+
+/// T2d: refusing to show it is not having it.
+#[test]
+fn forbidden_and_gone_mean_not_here() {
+    for status in [403, 404, 410] {
+        let world = World::usual()
+            .with(PATH_FORM, page(status))
+            .with(ROOT_FORM, resource_of(ORIGIN, &[ISSUER]));
+        let walk = Walk::start(plan(), world);
+        assert_eq!(walk.places()[..3], [PATH_FORM, ROOT_FORM, OAUTH_FORM], "HTTP {status}");
+    }
+}
+
+/// T1a, T1d: no challenge at all, or one that is none.
+#[test]
+fn a_401_without_a_challenge_that_can_be_read_leads_to_the_well_known_locations() {
+    for answer in [page(401), challenge("https://mcp.test/custom/metadata.json"), challenge("")] {
+        let walk = Walk::start(unprobed(), World::usual().with(SERVER, answer));
+        assert_eq!(walk.places()[..3], [SERVER, PATH_FORM, OAUTH_FORM], "{walk:?}");
+        assert!(!walk.visits.is_empty());
+    }
+}
+
+/// T7a, T7b: a list of scopes that is none is no list.
+#[test]
+fn scopes_that_are_no_list_are_not_asked_for() {
+    for scopes in [json!(null), json!([]), json!("read write"), json!({"a": 1})] {
+        let document = json!({
+            "resource": SERVER,
+            "authorization_servers": [ISSUER],
+            "scopes_supported": scopes,
+        });
+        let walk = Walk::start(plan(), World::usual().with(PATH_FORM, reply(200, document)));
+        assert!(!walk.link().contains_key("scope"), "{scopes}");
+    }
+}

@@ -1,7 +1,7 @@
 //! One sign-in through a random world, with everything noted that the properties are about.
 
 use super::random_world::{EVIL, RandomWorld, Served, Tape};
-use super::world::{NOW, entropy, form, page, plain, reply};
+use super::world::{NOW, entropy, form, page, plain, query, reply};
 use crate::authorize::{AuthorizationResponse, Binding};
 use crate::flow::{Event, Memo, Next, Outcome, SignIn, Visit};
 use crate::wire::Request;
@@ -35,6 +35,8 @@ pub(super) struct Ride {
     /// Requests and visits together.
     pub(super) turns: usize,
     pub(super) memos: Vec<Memo>,
+    /// What is wrong with a visit: its link does not lead back to the listener that is told of it.
+    pub(super) stray_visits: Vec<String>,
     /// Everything that may be logged, shown or printed.
     pub(super) printed: Vec<String>,
     /// What the sign-in did when it was over already.
@@ -58,6 +60,7 @@ impl Ride {
             sent: Vec::new(),
             turns: 0,
             memos: Vec::new(),
+            stray_visits: Vec::new(),
             printed: Vec::new(),
             after_over: Vec::new(),
             was_approved: false,
@@ -76,6 +79,7 @@ impl Ride {
                     ride.printed.push(format!("{visit:?}"));
                     ride.turns += 1;
                     ride.approved = None;
+                    ride.stray_visits.extend(ride.is_stray(&visit));
                     ride.visits.push(visit);
                     awaited = None;
                 }
@@ -107,6 +111,24 @@ impl Ride {
             self.memos.push(memo);
         }
         next
+    }
+
+    /// A browser that is sent out must come back to a listener that waits for it: under the
+    /// `state` of this visit, which was never used before, at the redirect URI of this try.
+    fn is_stray(&self, visit: &Visit) -> Option<String> {
+        let link = query(visit.url.expose());
+        let sent = match link.get("request_uri") {
+            // Pushed: what was pushed last is what the link stands for.
+            Some(_) => form(&self.sent.last()?.request),
+            None => link,
+        };
+        let is_told = sent.get("state").map(String::as_str) == Some(visit.state.expose());
+        let is_fresh = self.visits.iter().all(|earlier| earlier.state != visit.state)
+            && !self.sent.iter().any(|earlier| earlier.request.url.contains(visit.state.expose()));
+        let at = self.sign_in.registration().map(|registration| &registration.redirect_uri);
+        let is_at_home = sent.get("redirect_uri") == at;
+        (!(is_told && is_fresh && is_at_home))
+            .then(|| format!("told {is_told}, fresh {is_fresh}, at home {is_at_home}"))
     }
 
     fn note(&mut self, request: &Request) {

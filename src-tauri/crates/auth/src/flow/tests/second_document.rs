@@ -7,6 +7,7 @@ use super::world::{
     bare, complete, page, plain, plan, redirect, reply, resource_of, silence, typed,
 };
 use crate::flow::{Plan, SignInError};
+use crate::trace::Weight;
 
 const ELSEWHERE: &str = "https://evil.test";
 
@@ -101,12 +102,17 @@ fn a_second_document_that_fails_is_late_or_foreign_never_fails_the_sign_in() {
     ];
     for answer in answers {
         let shown = format!("{answer:?}");
+        let is_foreign = matches!(&answer, Ok(response) if response.status == 200
+            && response.json_object().is_some_and(|doc| doc["issuer"] != ISSUER));
         let mut first = bare(ISSUER);
         first["registration_endpoint"] = json!(REGISTER);
         let world = World::usual().with(OAUTH_FORM, reply(200, first)).with(OPENID_FORM, answer);
         let mut walk = Walk::start(plan(), world);
         assert_eq!(walk.client_id(), "registered", "the first document stands alone: {shown}");
         assert!(walk.places().iter().all(|place| !place.contains("evil")), "{shown}");
+        let left = walk.trace.iter().find(|l| l.decision.as_deref() == Some("left aside"));
+        let is_warned = left.is_some_and(|line| line.weight == Weight::Warn);
+        assert_eq!(is_warned, is_foreign, "6.2-4: a foreign one is worth a warning: {shown}");
         walk.come_back("code=c");
         assert_eq!(walk.grant().revocation_endpoint, None, "nothing of it was taken: {shown}");
     }

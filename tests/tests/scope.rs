@@ -1,0 +1,62 @@
+//! More access for one tool: asked for once, by a person, and no more often than makes sense.
+#![expect(clippy::panic, reason = "test code")]
+
+use std::time::Duration;
+
+use keyfob_tests::world::Stdin;
+use keyfob_tests::{Scene, Visit};
+use serde_json::json;
+
+const TEXT: &str = r#"{"text":"x"}"#;
+
+async fn comes_to(scene: &Scene, state: &str) {
+    for _ in 0..100 {
+        if scene.status("s").await["state"] == state {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not {state}, but {}", scene.status("s").await);
+}
+
+/// U1b: the request waits, others are served meanwhile, and a person allows it.
+#[tokio::test]
+async fn a_request_for_more_access_waits_for_its_person_and_others_do_not() {
+    let scene = Scene::with(|s| s.mcp.challenge_scope = Some("basic".to_owned())).await;
+    let scene = scene.signed_in().await;
+    let held = scene.keyfob.start(&["call", "s", "secret_write", TEXT], Stdin::Empty);
+    comes_to(&scene, "needs-scope").await;
+    scene.echo("s", "served meanwhile").await;
+    scene.connect("s", Visit::Allow).await.ok();
+    held.finish(Duration::from_secs(10)).await.ok();
+    let asked = scene.authority.journal().authorizations().pop().expect("a request");
+    assert_eq!(asked.param("scope"), Some("basic secrets:write"), "the union of had and wanted");
+    assert_eq!(scene.status("s").await["state"], "ready");
+}
+
+/// 6.2-62: what was granted and is demanded again is a plain refusal.
+#[tokio::test]
+async fn a_scope_that_is_demanded_again_is_a_plain_refusal() {
+    let scene = Scene::with(|s| s.mcp.never_enough = true).await.signed_in().await;
+    let held = scene.keyfob.start(&["call", "s", "secret_write", TEXT], Stdin::Empty);
+    comes_to(&scene, "needs-scope").await;
+    scene.connect("s", Visit::Allow).await.ok();
+    let output = held.finish(Duration::from_secs(10)).await;
+    assert!(output.code.is_some_and(|code| code != 0) && !output.late, "{output}");
+    scene.authority.journal().clear();
+    let again = scene.call("s", "secret_write", &json!({"text": "x"})).await;
+    assert!(again.code != Some(0) && again.took < Duration::from_secs(5), "no loop: {again}");
+    assert!(scene.authority.journal().authorizations().is_empty());
+    assert_eq!(scene.status("s").await["state"], "ready", "the rest is as good as before");
+    scene.echo("s", "still served").await;
+}
+
+/// U1c: nobody can ask for what is not named.
+#[tokio::test]
+async fn a_refusal_that_names_no_scope_is_a_plain_refusal() {
+    let scene = Scene::with(|s| s.mcp.names_scope = false).await.signed_in().await;
+    let output = scene.call("s", "secret_write", &json!({"text": "x"})).await;
+    assert!(output.code != Some(0) && output.took < Duration::from_secs(5), "{output}");
+    assert_eq!(scene.status("s").await["state"], "ready");
+    scene.echo("s", "still served").await;
+}
