@@ -28,19 +28,20 @@ entries() {
     }
   done
 }
-entries toolhive-6.2- 1 87
-entries D-0 1 9
-entries D- 10 20
+entries case- 1 87
+entries defect-0 1 9
+entries defect- 10 20
+entries spec- 1 21
 for letter in T:8 R:7 A:6 U:1; do
-  entries "peers-${letter%:*}" 1 "${letter#*:}"
+  entries "compat-${letter%:*}" 1 "${letter#*:}"
 done
 while IFS='|' read -r _ entry _ tests _; do
   [[ "$tests" == *'`keyfob'* || "$tests" == *'not ours:'* || "$tests" == *'open:'* ]] || {
     echo "docs/rules.md:$entry names neither a test nor why there is none" >&2
     failed=$((failed + 1))
   }
-done < <(grep -E '^\| (toolhive|D-|peers|spec)' docs/rules.md)
+done < <(grep -E '^\| (case|defect|compat|spec)-' docs/rules.md)
 
-open=$(grep -cE '^\| (toolhive|D-|peers|spec).*open:' docs/rules.md || true)
-echo "rules: $(grep -cE '^\| (toolhive|D-|peers|spec)' docs/rules.md) entries, $(wc -l <"$named") tests named, $open open"
+open=$(grep -cE '^\| (case|defect|compat|spec)-.*open:' docs/rules.md || true)
+echo "rules: $(grep -cE '^\| (case|defect|compat|spec)-' docs/rules.md) entries, $(wc -l <"$named") tests named, $open open"
 [ $failed = 0 ]
