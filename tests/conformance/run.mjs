@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The official conformance suite through the real gateway, held to a floor of passed checks per scenario.
-//   node run.mjs [--set auth|2025-11-25|2026-07-28] [--results DIR]
+//   node run.mjs [--set auth|backcompat|2025-11-25|2026-07-28] [--results DIR]
 // The suite ticks a scenario in which nothing happened ("0 passed, 0 failed"), so its own verdict is not enough:
 // floor.json has what reference clients pass at least. expected-below.json ({set: {scenario: reason}}) names what
 // does not get there yet; an entry that has become untrue is an error too.
@@ -44,8 +44,10 @@ const runSuite = (args, out) =>
     child.on('close', () => resolve(said));
   });
 
-const whole = (set) => (set === 'auth' ? ['--suite', 'auth'] : ['--requirements', set]);
-const alone = (set, name) => ['--scenario', name, ...(set === 'auth' ? [] : ['--spec-version', set])];
+// A set is a revision of the specification, or a suite by name.
+const isRevision = (set) => /^\d{4}-/.test(set);
+const whole = (set) => [isRevision(set) ? '--requirements' : '--suite', set];
+const alone = (set, name) => ['--scenario', name, ...(isRevision(set) ? ['--spec-version', set] : [])];
 
 const below = (score, floor) => score.passed < floor || score.failed > 0 || score.warned > 0;
 const words = (s) => `${s.passed} passed, ${s.failed} failed${s.warned ? `, ${s.warned} warned` : ''}`;
