@@ -47,4 +47,5 @@ stage desktop tests/run/desktop.sh
 stage conformance tests/run/conformance.sh
 # The Python server takes a venv of its own: `make interop` has it too.
 stage interop tests/run/interop.sh --skip fastmcp
+stage rules tests/run/covered.sh "$logs"
 finish

@@ -1,6 +1,16 @@
 #!/usr/bin/env bash
 # The app in a virtual desktop of its own: window, tray host, keychain, notifications, browser.
+# Pictures of the screen at the end of each test are below the target folder in desktop-shots.
+# Arguments go to the runner: names of tests, for example.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-exec tests/run/virtual-desktop.sh cargo nextest run --locked -p keyfob-tests --test desktop --run-ignored all
+shots=$CARGO_TARGET_DIR/desktop-shots
+rm -rf "$shots"
+mkdir -p "$shots"
+status=0
+tests/run/virtual-desktop.sh cargo nextest run --locked -p keyfob-tests --test desktop --run-ignored all "$@" || status=$?
+if [ -e "$shots/figures" ]; then
+  sort -u "$shots/figures"
+fi
+exit $status

@@ -14,10 +14,12 @@ if [ "${1:-}" != --inside ]; then
     HOME="$home" XDG_RUNTIME_DIR="$home/runtime" XDG_DATA_HOME="$home/data" \
     XDG_CONFIG_HOME="$home/config" XDG_CACHE_HOME="$home/cache" \
     XDG_CURRENT_DESKTOP=XFCE NO_AT_BRIDGE=1 \
-    dbus-run-session -- "$0" --inside "$@"
+    dbus-run-session -- "$0" --inside "$@" 3>&2 2>/dev/null
   exit
 fi
 shift
+# The bus itself tells of every service that it starts; nobody reads that.
+exec 2>&3 3>&-
 
 ended() {
   kill "${children[@]}" 2>/dev/null || true
@@ -26,7 +28,7 @@ children=()
 trap ended EXIT
 
 # The server chooses a free display and says which.
-coproc display { exec Xvfb -displayfd 1 -screen 0 1100x760x24 -nolisten tcp 2>/dev/null; }
+coproc display { exec Xvfb -displayfd 1 -screen 0 1100x760x24 -nolisten tcp -noreset 2>/dev/null; }
 children+=("$display_PID")
 read -r number <&"${display[0]}"
 export DISPLAY=:$number
@@ -60,6 +62,8 @@ printf '\n' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1
 start() {
   "$@" >/dev/null 2>&1 &
   children+=($!)
+  # A test may end it, which this shell need not report.
+  disown
 }
 start openbox
 start dunst

@@ -11,6 +11,7 @@
 pub mod authserver;
 pub mod browser;
 pub mod call;
+pub mod desktop;
 pub mod dochost;
 pub mod flow;
 pub mod host;
