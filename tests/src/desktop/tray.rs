@@ -9,6 +9,8 @@ use super::{LONG, until};
 
 const ITEM: &str = "org.kde.StatusNotifierItem";
 const MENU: &str = "com.canonical.dbusmenu";
+/// What the menu answers to a click on a line that it has replaced.
+const STALE: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";
 
 /// The item of one app.
@@ -138,12 +140,20 @@ impl Tray {
         .await
     }
 
-    /// Chooses the line with this text, as soon as it is there.
+    /// Chooses the line with this text, as soon as it is there. A menu that changed between the
+    /// look and the click has other ids: then it looks again, as a tray host does when it is told.
     pub async fn choose(&self, label: &str) {
-        let line = self.has(label).await;
-        assert!(line.is_enabled, "{label:?} cannot be chosen");
-        let sent = (line.id, "clicked", Value::from(0_i32), 0_u32);
-        self.menu_proxy().await.call_method("Event", &sent).await.expect("it can be chosen");
+        until(&format!("a click on {label:?} in the tray menu"), LONG, async || {
+            let line = self.has(label).await;
+            assert!(line.is_enabled, "{label:?} cannot be chosen");
+            let sent = (line.id, "clicked", Value::from(0_i32), 0_u32);
+            match self.menu_proxy().await.call_method("Event", &sent).await {
+                Ok(_) => Some(()),
+                Err(zbus::Error::MethodError(name, _, _)) if name == STALE => None,
+                Err(error) => panic!("{label:?} cannot be chosen: {error}"),
+            }
+        })
+        .await;
     }
 }
 
