@@ -127,6 +127,29 @@ async fn a_restart_without_expiry_needs_nothing() {
 
 #[tokio::test]
 #[ignore = "needs the keychain of the harness"]
+async fn a_restart_after_a_change_is_still_signed_in() {
+    let mut scene = scene(|_| ()).await.signed_in().await;
+    let change = ["set", "--name", "notes", "--header", "X-Tenant", "--parameter", "a=b", "s"];
+    scene.keyfob.run_with(&change, Stdin::Text("blue 7\n"), PATIENCE).await.ok();
+    scene
+        .keyfob
+        .run_with(&["set", "--header", "X-Team", "notes"], Stdin::Text("red\n"), PATIENCE)
+        .await
+        .ok();
+    scene.keyfob.stop().await;
+    scene.authority.journal().clear();
+    scene.keyfob.serve().await;
+    scene.echo("notes", "still here").await;
+    assert_eq!(scene.authority.journal().token_requests().len(), 0);
+    let seen = scene.mcp.journal().tool_calls("echo").pop().expect("a call");
+    assert_eq!((seen.header("x-tenant"), seen.header("x-team")), (Some("blue 7"), Some("red")));
+    let files = files_below(&scene.keyfob.home());
+    assert!(files.iter().all(|(_, bytes)| !String::from_utf8_lossy(bytes).contains("blue 7")));
+    scene.keyfob.run(&["remove", "notes"]).await.ok();
+}
+
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
 async fn a_crash_straight_after_a_refresh_loses_nothing() {
     let mut scene = scene(|_| ()).await.signed_in().await;
     for round in 0..3 {

@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Put a server on the list
     Add(Add),
+    /// Change a server on the list
+    Set(Box<Set>),
     /// Sign in to a server through the browser
     Connect(Connect),
     /// Go on with another way to sign in, while a sign-in waits for the browser
@@ -131,8 +133,75 @@ pub(crate) struct Add {
     /// A header to send along; its value is read from a line of stdin; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) header: Vec<String>,
+    /// Guess the sign-in addresses where they are described nowhere (MCP of 2025-03-26)
+    #[arg(long)]
+    pub(crate) allow_legacy: bool,
     /// The address of the MCP server
     pub(crate) url: String,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub(crate) struct Set {
+    /// Another name
+    #[arg(long = "name", value_name = "NEW", group = "change")]
+    pub(crate) new_name: Option<String>,
+    /// Another address
+    #[arg(long, value_name = "URL", group = "change")]
+    pub(crate) url: Option<String>,
+    /// The sign-in service
+    #[arg(long, value_name = "URL", group = "change", conflicts_with = "no_issuer")]
+    pub(crate) issuer: Option<String>,
+    /// The sign-in service is the one that the server names
+    #[arg(long, group = "change")]
+    pub(crate) no_issuer: bool,
+    /// A client of your own
+    #[arg(long, value_name = "ID", group = "change", conflicts_with = "no_client_id")]
+    pub(crate) client_id: Option<String>,
+    /// No client of your own
+    #[arg(long, group = "change")]
+    pub(crate) no_client_id: bool,
+    /// Read the client's secret from the first line of stdin
+    #[arg(long, group = "change", conflicts_with = "client_secret_env")]
+    pub(crate) client_secret_stdin: bool,
+    /// Read the client's secret from this environment variable
+    #[arg(long, value_name = "VAR", group = "change")]
+    pub(crate) client_secret_env: Option<String>,
+    /// A scope to ask for, in place of those from before; may be repeated
+    #[arg(long, value_name = "S", group = "change", conflicts_with = "no_scope")]
+    pub(crate) scope: Vec<String>,
+    /// The scopes that the server names
+    #[arg(long, group = "change")]
+    pub(crate) no_scope: bool,
+    /// A parameter to add to the sign-in link; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", group = "change")]
+    pub(crate) parameter: Vec<String>,
+    /// A parameter to leave out; may be repeated
+    #[arg(long, value_name = "NAME", group = "change")]
+    pub(crate) no_parameter: Vec<String>,
+    /// The parameter that carries the scopes (Slack: user_scope)
+    #[arg(long, value_name = "NAME", group = "change", conflicts_with = "no_scope_parameter")]
+    pub(crate) scope_parameter: Option<String>,
+    /// The scopes go in the parameter scope
+    #[arg(long, group = "change")]
+    pub(crate) no_scope_parameter: bool,
+    /// A header to send along; its value is read from a line of stdin; may be repeated
+    #[arg(long, value_name = "NAME", group = "change")]
+    pub(crate) header: Vec<String>,
+    /// A header to send no more; may be repeated
+    #[arg(long, value_name = "NAME", group = "change")]
+    pub(crate) no_header: Vec<String>,
+    /// Guess the sign-in addresses where they are described nowhere (MCP of 2025-03-26)
+    #[arg(long, group = "change", conflicts_with = "no_allow_legacy")]
+    pub(crate) allow_legacy: bool,
+    /// Guess no addresses
+    #[arg(long, group = "change")]
+    pub(crate) no_allow_legacy: bool,
+    /// Sign out first, where the change ends the sign-in
+    #[arg(long)]
+    pub(crate) sign_out: bool,
+    /// The server's name
+    pub(crate) name: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The `keyfob` command: complete without the desktop app.
 
+mod add;
 mod arguments;
 mod connect;
 mod doctor;
@@ -8,6 +9,7 @@ mod identity;
 mod link;
 mod say;
 mod serve;
+mod set;
 mod show;
 mod stdio;
 
@@ -16,10 +18,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use keyfob_auth::Secret;
-use keyfob_core::control::protocol::{NewServer, Request};
-use keyfob_core::extensions::Extensions;
+use keyfob_core::control::protocol::Request;
 use keyfob_core::problem::{Code, Problem};
-use keyfob_core::server::Kind;
 use keyfob_core::view::{ClientView, ServerView};
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
@@ -27,7 +27,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use self::arguments::{Add, Arguments, Call, Clients, Command, Identity};
+use self::arguments::{Arguments, Call, Clients, Command, Identity};
 use self::link::Link;
 
 fn main() -> ExitCode {
@@ -110,7 +110,8 @@ fn directive(target: &str, level: LevelFilter) -> tracing_subscriber::filter::Di
 
 async fn run(command: Command) -> Result<u8, Problem> {
     match command {
-        Command::Add(add) => self::add(add).await,
+        Command::Add(add) => add::add(add).await,
+        Command::Set(set) => set::set(*set).await,
         Command::Connect(connect) => connect::connect(connect).await,
         Command::AnotherWay(name) => {
             ask(Request::TryAnotherWay { name: name.name.clone() }).await?;
@@ -208,79 +209,10 @@ async fn ask_lasting(request: Request) -> Result<Value, Problem> {
     ask_at(Link::open_lasting().await?, request).await
 }
 
-async fn ask_at(mut link: Link, request: Request) -> Result<Value, Problem> {
+pub(crate) async fn ask_at(mut link: Link, request: Request) -> Result<Value, Problem> {
     let told = link.ask(request).await;
     link.close().await;
     told
-}
-
-async fn add(add: Add) -> Result<u8, Problem> {
-    let mut lines = std::io::stdin().lock().lines();
-    let mut line = |what: &str| match lines.next() {
-        Some(Ok(line)) if !line.is_empty() => Ok(Secret::new(line)),
-        _ => Err(Problem::new(Code::Usage)
-            .with("cause", format_args!("{what} is expected on a line of stdin"))),
-    };
-    let client_secret = if add.client_secret_stdin {
-        Some(line("the client secret")?)
-    } else {
-        serve::secret_from(add.client_secret_env.as_deref())?
-    };
-    let extensions = Extensions {
-        sign_in: add.sign_in.unwrap_or_default(),
-        dpop: add.dpop,
-        idp_issuer: add.idp_issuer,
-        idp_client_id: add.idp_client_id,
-        idp_token_endpoint: add.idp_token_endpoint,
-    };
-    let headers = add.header.into_iter().map(|name| {
-        let value = line(&format!("the value of the header {name}"))?;
-        Ok((name, value))
-    });
-    let headers = headers.collect::<Result<_, Problem>>()?;
-    let client_key = if add.client_key_stdin {
-        let rest = lines.collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
-        Some(Secret::new(rest.join("\n")))
-    } else {
-        None
-    };
-    let parameters = add.parameter.iter().map(|parameter| {
-        let (name, value) = parameter.split_once('=').ok_or_else(|| {
-            let cause = format_args!("--parameter takes NAME=VALUE, not {parameter}");
-            Problem::new(Code::Usage).with("cause", cause)
-        })?;
-        Ok((name.to_owned(), value.to_owned()))
-    });
-    let parameters = parameters.collect::<Result<_, Problem>>()?;
-    let request = Request::Add(NewServer {
-        url: add.url,
-        name: add.name,
-        issuer: add.issuer,
-        client_id: add.client_id,
-        client_secret,
-        scopes: add.scope,
-        parameters,
-        scope_parameter: add.scope_parameter,
-        headers,
-        allow_guessed_endpoints: false,
-        extensions,
-        client_key,
-        idp_client_secret: serve::secret_from(add.idp_client_secret_env.as_deref())?,
-        idp_id_token: None,
-    });
-    let told = ask_at(Link::open_probing().await?, request).await?;
-    let server: ServerView = parsed(told)?;
-    let name = &server.name;
-    say::line(match server.state {
-        Kind::Open => {
-            format!("{name} is on the list and needs no sign-in. Use it: keyfob tools {name}")
-        }
-        Kind::Offline => format!(
-            "{name} is on the list; it cannot be used at the moment. To see why: keyfob connect {name}"
-        ),
-        _ => format!("{name} is on the list. Sign in with: keyfob connect {name}"),
-    });
-    Ok(0)
 }
 
 async fn call(call: Call) -> Result<u8, Problem> {
@@ -349,7 +281,7 @@ async fn clients(clients: Clients) -> Result<u8, Problem> {
 }
 
 /// What could and could not be done when something ended.
-fn ended(told: &Value) -> Result<(), Problem> {
+pub(crate) fn ended(told: &Value) -> Result<(), Problem> {
     let lines = told.get("lines").cloned().unwrap_or_default();
     for line in parsed::<Vec<_>>(lines)? {
         say::line(show::step(&line));

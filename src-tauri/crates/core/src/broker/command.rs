@@ -7,6 +7,7 @@ use keyfob_auth::trace::TraceStep;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::edit::{Edited, Standing};
 use super::sign_in::Wish;
 use crate::browser::Browser;
 use crate::config::ServerConfig;
@@ -102,6 +103,10 @@ pub enum Command {
     Link { name: String, answer: Answer<Secret> },
     /// The address that the browser was sent to, pasted by the person.
     Paste { name: String, address: String, answer: Answer<()> },
+    /// What there is of a server before it is changed.
+    Standing { name: String, answer: Answer<Standing> },
+    /// Changes a server; its secrets are in the vault already.
+    Edit { name: String, edited: Edited, answer: Answer<Ended> },
     /// Turns a server on or off.
     Turn { name: String, on: bool, answer: Answer<()> },
     /// Asks again what could not be asked.
@@ -128,6 +133,7 @@ impl Command {
                 | Self::Connect { .. }
                 | Self::Refresh { .. }
                 | Self::SignOut { .. }
+                | Self::Standing { .. }
                 | Self::Snapshot { .. }
                 | Self::Details { .. }
         )
@@ -145,6 +151,7 @@ impl Command {
                 | Self::Clients { .. }
                 | Self::LastFailure { .. }
                 | Self::Id { .. }
+                | Self::Standing { .. }
                 | Self::Snapshot { .. }
                 | Self::Details { .. }
                 | Self::LookAt { .. }

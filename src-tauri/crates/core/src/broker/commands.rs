@@ -149,6 +149,10 @@ impl Controller {
             Command::Paste { name, address, answer } => {
                 let _ = answer.send(self.paste(&name, &address));
             }
+            Command::Standing { name, answer } => {
+                let _ = answer.send(self.standing(&name));
+            }
+            Command::Edit { name, edited, answer } => self.edit(&name, edited, answer),
             Command::Turn { name, on, answer } => {
                 let _ = answer.send(self.turn(&name, on));
             }
@@ -307,7 +311,7 @@ impl Controller {
 
     /// Ends a grant. What is to be revoked is revoked in its own time; the grant is gone from here
     /// at once.
-    fn sign_out(&mut self, name: &str, is_final: bool, answer: Answer<Ended>) {
+    pub(super) fn sign_out(&mut self, name: &str, is_final: bool, answer: Answer<Ended>) {
         let id = match self.id_of(name) {
             Ok(id) => id,
             Err(problem) => {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use keyfob_auth::Secret;
-use keyfob_auth::server_url::is_usable_endpoint;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
@@ -172,9 +171,8 @@ impl Handle {
         window: Option<Duration>,
         progress: mpsc::UnboundedSender<Progress>,
     ) -> Result<ServerView, Problem> {
-        if let Some(issuer) = issuer.as_deref().filter(|issuer| !is_usable_endpoint(issuer)) {
-            let cause = format_args!("--issuer takes an https URL, not {issuer}");
-            return Err(Problem::new(Code::Usage).with("cause", cause));
+        if let Some(issuer) = &issuer {
+            new_server::check_issuer(issuer)?;
         }
         // A sign-in whose grant could not be kept would be a person's time wasted.
         if let Err(problem) = self.check_vault().await {
@@ -274,6 +272,10 @@ impl Handle {
     /// Why it does not work.
     pub async fn check_vault(&self) -> Result<crate::vault::Lasts, Problem> {
         self.vault.check().await.map_err(|error| vault_problem(&error))
+    }
+
+    pub(super) fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// What it runs in.

@@ -6,6 +6,7 @@ mod changes;
 pub mod command;
 mod commands;
 mod controller;
+mod edit;
 mod handle;
 mod instance;
 mod look;

@@ -1,6 +1,6 @@
 //! A server that is to be put on the list, checked before anything changes.
 
-use keyfob_auth::ServerUrl;
+use keyfob_auth::{Secret, ServerUrl};
 
 use crate::config::{self, ServerConfig};
 use crate::control::protocol::NewServer;
@@ -25,51 +25,33 @@ pub(super) fn is_own_address(url: &str) -> Problem {
     Problem::new(Code::InvalidUrl).with("url", url).with("cause", "it is Keyfob's own address")
 }
 
+/// A command that asks for what cannot be.
+pub(super) fn usage(cause: impl ToString) -> Problem {
+    Problem::new(Code::Usage).with("cause", cause.to_string())
+}
+
 /// Checks a new server before anything changes.
 pub(super) fn checked(
     new: &NewServer,
     is_taken: impl Fn(&str) -> bool,
 ) -> Result<ServerConfig, Problem> {
-    let usage = |cause: String| Problem::new(Code::Usage).with("cause", cause);
-    let url = ServerUrl::parse(&new.url).map_err(|cause| {
-        Problem::new(Code::InvalidUrl)
-            .with("url", keyfob_auth::text::without_query(&new.url))
-            .with("cause", cause)
-    })?;
+    let url = checked_url(&new.url)?;
     let name = match &new.name {
-        Some(name) => {
-            check_name(name).map_err(|cause| usage(cause.to_string()))?;
-            if is_taken(name) {
-                return Err(Problem::new(Code::NameTaken).with("name", name));
-            }
-            name.clone()
-        }
+        Some(name) => checked_name(name, is_taken)?,
         None => suggest_name(&url, is_taken),
     };
-    if let Some(issuer) = &new.issuer
-        && !keyfob_auth::server_url::is_usable_endpoint(issuer)
-    {
-        return Err(usage(format!("--issuer takes an https URL, not {issuer}")));
+    if let Some(issuer) = &new.issuer {
+        check_issuer(issuer)?;
     }
     if new.client_secret.is_some() && new.client_id.is_none() {
-        return Err(usage("a client secret needs its client id: --client-id".to_owned()));
+        return Err(usage("a client secret needs its client id: --client-id"));
     }
     let secrets = new.extension_secrets();
     let has_secret = new.client_secret.is_some();
     extensions::check(&new.extensions, &secrets, new.client_id.as_deref(), has_secret)
-        .map_err(|cause| usage(cause.to_owned()))?;
+        .map_err(usage)?;
     for (header, value) in &new.headers {
-        let lower = header.to_ascii_lowercase();
-        let is_fit =
-            lower.parse::<http::HeaderName>().is_ok() && !NOT_OWN.contains(&lower.as_str());
-        if !is_fit {
-            return Err(usage(format!("{header} cannot be a header of your own")));
-        }
-        if value.is_empty() || http::HeaderValue::from_str(value.expose()).is_err() {
-            return Err(usage(format!(
-                "the value for the header {header} is empty or cannot be sent"
-            )));
-        }
+        check_header(header, value)?;
     }
     let server = ServerConfig {
         id: config::new_id()?,
@@ -86,8 +68,53 @@ pub(super) fn checked(
         allow_unadvertised_pkce: false,
         extensions: new.extensions.clone(),
     };
+    check_parameters(&server)?;
+    Ok(server)
+}
+
+/// A server's URL, from what a person typed.
+pub(super) fn checked_url(url: &str) -> Result<ServerUrl, Problem> {
+    ServerUrl::parse(url).map_err(|cause| {
+        Problem::new(Code::InvalidUrl)
+            .with("url", keyfob_auth::text::without_query(url))
+            .with("cause", cause)
+    })
+}
+
+/// A name that can be a server's and is not yet.
+pub(super) fn checked_name(name: &str, is_taken: impl Fn(&str) -> bool) -> Result<String, Problem> {
+    check_name(name).map_err(usage)?;
+    if is_taken(name) {
+        return Err(Problem::new(Code::NameTaken).with("name", name));
+    }
+    Ok(name.to_owned())
+}
+
+/// Checks what is to be an issuer.
+pub(super) fn check_issuer(issuer: &str) -> Result<(), Problem> {
+    if keyfob_auth::server_url::is_usable_endpoint(issuer) {
+        return Ok(());
+    }
+    Err(usage(format_args!("--issuer takes an https URL, not {issuer}")))
+}
+
+/// Checks a header of the user's own.
+pub(super) fn check_header(name: &str, value: &Secret) -> Result<(), Problem> {
+    let lower = name.to_ascii_lowercase();
+    if lower.parse::<http::HeaderName>().is_err() || NOT_OWN.contains(&lower.as_str()) {
+        return Err(usage(format_args!("{name} cannot be a header of your own")));
+    }
+    if value.is_empty() || http::HeaderValue::from_str(value.expose()).is_err() {
+        let cause = format_args!("the value for the header {name} is empty or cannot be sent");
+        return Err(usage(cause));
+    }
+    Ok(())
+}
+
+/// Checks the parameters that a server's authorization request is to have.
+pub(super) fn check_parameters(server: &ServerConfig) -> Result<(), Problem> {
     match server.unfit_parameter() {
-        Some(name) => Err(usage(format!("{name} cannot be a parameter of your own"))),
-        None => Ok(server),
+        Some(name) => Err(usage(format_args!("{name} cannot be a parameter of your own"))),
+        None => Ok(()),
     }
 }

@@ -58,6 +58,7 @@ impl Handle {
                 let address = address.expose().to_owned();
                 to_value(self.ask(|answer| Command::Paste { name, address, answer }).await?)
             }
+            Request::Edit { name, change } => to_value(self.edit(&name, *change).await?),
             Request::ForgetRegistration { name } => {
                 to_value(self.ask(|answer| Command::ForgetRegistration { name, answer }).await?)
             }

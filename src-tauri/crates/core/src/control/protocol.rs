@@ -71,6 +71,13 @@ pub enum Request {
         #[serde(with = "one_on_the_wire")]
         address: Secret,
     },
+    /// Changes a server on the list. Answers with [`Edit`](crate::view::Edit).
+    Edit {
+        /// Its name.
+        name: String,
+        /// What is to be changed.
+        change: Box<ServerChange>,
+    },
     /// Forgets how Keyfob is known at the sign-in service, refusals included.
     ForgetRegistration {
         /// The server's name.
@@ -191,6 +198,62 @@ impl NewServer {
             client_key: self.client_key.clone(),
             idp_client_secret: self.idp_client_secret.clone(),
             idp_id_token: self.idp_id_token.clone(),
+        }
+    }
+}
+
+/// What is to be changed about a server on the list; the rest stays as it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another URL.
+    pub url: Option<String>,
+    /// Another issuer.
+    pub issuer: Setting<String>,
+    /// Another client id of the user's own.
+    pub client_id: Setting<String>,
+    /// Another secret of the client.
+    #[serde(with = "on_the_wire")]
+    pub client_secret: Option<Secret>,
+    /// Other scopes to ask for; none leave it to the server.
+    pub scopes: Option<Vec<String>>,
+    /// Parameters of the authorization request: other values, or away with them.
+    pub parameters: BTreeMap<String, Setting<String>>,
+    /// Another parameter that carries the scopes.
+    pub scope_parameter: Setting<String>,
+    /// Headers of the user's own, with new values.
+    #[serde(with = "headers_on_the_wire")]
+    pub headers: Vec<(String, Secret)>,
+    /// Headers that are sent no more.
+    pub no_headers: Vec<String>,
+    /// Whether endpoints may be guessed where there is no metadata at all.
+    pub allow_guessed_endpoints: Option<bool>,
+    /// Whether the sign-in may end, where the change cannot be had otherwise.
+    pub may_sign_out: bool,
+}
+
+/// A new value for something that may also be absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setting<T> {
+    /// It stays as it is.
+    #[default]
+    Same,
+    /// It is absent from now on.
+    Absent,
+    /// It is this from now on.
+    Is(T),
+}
+
+impl<T: Clone> Setting<T> {
+    /// What is to be had in place of `before`.
+    pub fn over(&self, before: Option<T>) -> Option<T> {
+        match self {
+            Self::Same => before,
+            Self::Absent => None,
+            Self::Is(value) => Some(value.clone()),
         }
     }
 }

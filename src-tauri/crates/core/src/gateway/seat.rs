@@ -169,6 +169,13 @@ impl Seats {
         seats.insert(seat.name.clone(), seat);
     }
 
+    /// Puts one in the place of the seat of that name; its keys stay.
+    pub fn replace(&self, name: &str, seat: Arc<Seat>) {
+        let mut seats = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        seats.remove(name);
+        seats.insert(seat.name.clone(), seat);
+    }
+
     /// Takes one away, with its keys.
     pub fn remove(&self, name: &str) {
         let mut seats = self.by_name.write().unwrap_or_else(PoisonError::into_inner);

@@ -56,6 +56,19 @@ pub struct ServerView {
     pub registration: Option<RegistrationView>,
 }
 
+/// What became of a change of a server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Edit {
+    /// The server as it is now.
+    pub server: ServerView,
+    /// What was done to end its sign-in, line by line.
+    pub lines: Vec<TraceView>,
+    /// Whether it has another local address now.
+    pub is_renamed: bool,
+    /// Whether it was signed in and is no more.
+    pub ends_sign_in: bool,
+}
+
 /// A registration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
