@@ -1,12 +1,13 @@
 //! What the page may ask. Each command hands on to the broker or the shell; none decides.
 
-use keyfob_core::auth::Secret;
+use keyfob_core::auth::{Secret, client_document};
 use keyfob_core::broker::command::Command;
+use keyfob_core::broker::document_url;
 use keyfob_core::client_setup::ClientKind;
-use keyfob_core::control::protocol::NewServer;
+use keyfob_core::control::protocol::{NewServer, ServerChange, Setting};
 use keyfob_core::problem::{Code, Problem};
 use keyfob_core::view;
-use keyfob_core::view::page::{Details, Found, Place, Snapshot, ToolView};
+use keyfob_core::view::page::{Changed, Details, Found, Identity, Place, Snapshot, ToolView};
 use serde::Deserialize;
 use tauri::State;
 use tauri::ipc::Invoke;
@@ -31,6 +32,12 @@ pub(crate) fn handler() -> impl Fn(Invoke) -> bool + Send + Sync + 'static {
         open_again,
         copy_link,
         paste_address,
+        connect_at,
+        edit,
+        identity,
+        check_document,
+        use_document,
+        copy_document,
         use_own_client,
         register_again,
         forget_registration,
@@ -56,6 +63,40 @@ struct Entered {
     name: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
+}
+
+/// A change of a server as the dialog gives it: all that it shows, headers only where they change.
+#[derive(Deserialize)]
+struct EnteredChange {
+    name: String,
+    url: String,
+    /// Empty where the server's own is to be used.
+    issuer: String,
+    scopes: Vec<String>,
+    headers: Vec<(String, String)>,
+    no_headers: Vec<String>,
+    allow_guessed_endpoints: bool,
+    may_sign_out: bool,
+}
+
+impl From<EnteredChange> for ServerChange {
+    fn from(entered: EnteredChange) -> Self {
+        let headers = entered.headers.into_iter();
+        Self {
+            name: Some(entered.name.trim().to_owned()),
+            url: Some(entered.url.trim().to_owned()),
+            issuer: match entered.issuer.trim() {
+                "" => Setting::Absent,
+                issuer => Setting::Is(issuer.to_owned()),
+            },
+            scopes: Some(entered.scopes),
+            headers: headers.map(|(name, value)| (name, Secret::new(value))).collect(),
+            no_headers: entered.no_headers,
+            allow_guessed_endpoints: Some(entered.allow_guessed_endpoints),
+            may_sign_out: entered.may_sign_out,
+            ..Self::default()
+        }
+    }
 }
 
 #[tauri::command]
@@ -101,6 +142,37 @@ async fn add(desk: State<'_, Desk>, server: Entered) -> Answer<String> {
 #[tauri::command]
 async fn connect(desk: State<'_, Desk>, name: String) -> Answer<()> {
     shell::connect(&desk, &name).await
+}
+
+#[tauri::command]
+async fn connect_at(desk: State<'_, Desk>, name: String, issuer: String) -> Answer<()> {
+    shell::connect_at(&desk, &name, Some(issuer)).await
+}
+
+#[tauri::command]
+async fn edit(desk: State<'_, Desk>, name: String, change: EnteredChange) -> Answer<Changed> {
+    shell::edit(&desk, &name, change.into()).await
+}
+
+#[tauri::command]
+async fn identity(desk: State<'_, Desk>) -> Answer<Identity> {
+    desk.handle()?.ask(|answer| Command::Identity { answer }).await
+}
+
+#[tauri::command]
+async fn check_document(desk: State<'_, Desk>, url: String) -> Answer<()> {
+    desk.handle()?.check_document(&url).await
+}
+
+#[tauri::command]
+async fn use_document(desk: State<'_, Desk>, url: Option<String>) -> Answer<()> {
+    desk.handle()?.use_document(url.as_deref()).await
+}
+
+#[tauri::command]
+fn copy_document(desk: State<'_, Desk>, url: String) -> Answer<()> {
+    let document = client_document::document(&document_url(&url)?);
+    desk.copy(&format!("{document:#}\n"))
 }
 
 #[tauri::command]

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use keyfob_core::broker::command::Command;
 use keyfob_core::broker::{Call, Handle, Options, Running};
+use keyfob_core::control::protocol::ServerChange;
 use keyfob_core::problem::{Code, Problem};
-use keyfob_core::view::Progress;
-use keyfob_core::view::page::{Action, Place, Snapshot, TrayPresence};
+use keyfob_core::view::page::{Action, Changed, Place, Snapshot, TrayPresence};
+use keyfob_core::view::{Progress, TraceView};
 use tauri::AppHandle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -272,12 +273,21 @@ async fn act(desk: &Desk, choice: Choice) {
 /// Begins a sign-in and returns at once; how it goes is in the snapshot. Where no browser opens,
 /// the window shows the link.
 pub(crate) async fn connect(desk: &Desk, name: &str) -> Result<(), Problem> {
+    connect_at(desk, name, None).await
+}
+
+/// The same at a sign-in service of the person's choice.
+pub(crate) async fn connect_at(
+    desk: &Desk,
+    name: &str,
+    issuer: Option<String>,
+) -> Result<(), Problem> {
     let handle = desk.handle()?;
     handle.check_vault().await?;
     let (desk, name) = (desk.clone(), name.to_owned());
     tokio::spawn(async move {
         let (progress, mut steps) = mpsc::unbounded_channel();
-        let connecting = handle.connect(&name, None, None, progress);
+        let connecting = handle.connect_at(&name, issuer, None, None, progress);
         tokio::pin!(connecting);
         let ended = loop {
             tokio::select! {
@@ -298,15 +308,29 @@ pub(crate) async fn connect(desk: &Desk, name: &str) -> Result<(), Problem> {
 
 /// Signs out or removes; gives what could not be done.
 pub(crate) async fn end(desk: &Desk, name: &str, is_final: bool) -> Result<Vec<String>, Problem> {
-    let ended = desk.handle()?.end(name, is_final).await?;
-    let undone = ended.lines.into_iter().filter_map(|line| {
+    Ok(undone(desk.handle()?.end(name, is_final).await?.lines))
+}
+
+/// Changes a server.
+pub(crate) async fn edit(
+    desk: &Desk,
+    name: &str,
+    change: ServerChange,
+) -> Result<Changed, Problem> {
+    let edit = desk.handle()?.edit(name, change).await?;
+    Ok(Changed { name: edit.server.name, undone: undone(edit.lines) })
+}
+
+/// What could not be done when a sign-in was ended.
+fn undone(lines: Vec<TraceView>) -> Vec<String> {
+    let undone = lines.into_iter().filter_map(|line| {
         let reason = line.reason?;
         Some(match line.target {
             Some(target) => format!("{target}: {} ({reason})", line.result),
             None => format!("{} ({reason})", line.result),
         })
     });
-    Ok(undone.collect())
+    undone.collect()
 }
 
 /// Copies the local address of a server, without a key.

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# soak.sh [SECONDS]: each fuzz target for so long (ten minutes unless said otherwise). What it finds
-# is kept below fuzz/artifacts; what it learns is not kept in the repository.
+# soak.sh [SECONDS [TARGET...]]: each fuzz target, or these, for so long; ten minutes unless said
+# otherwise. What it finds is kept below fuzz/artifacts; what it learns is not kept in the
+# repository.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 seconds=${1:-600}
+targets=("${@:2}")
+[ ${#targets[@]} -gt 0 ] || targets=(challenge metadata callback token)
 learnt=$(mktemp -d)
 trap 'rm -rf "$learnt"' EXIT
 cd src-tauri/crates/auth
-for target in challenge metadata callback token; do
+for target in "${targets[@]}"; do
   mkdir "$learnt/$target"
   # The fuzzer wants flags of the compiler that only a nightly has under their own name.
   RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir "$CARGO_TARGET_DIR/fuzz" "$target" \
@@ -17,6 +20,11 @@ for target in challenge metadata callback token; do
   if grep -qE 'SUMMARY: |panicked at' "$learnt/log"; then
     tail -n 60 "$learnt/log"
     echo "$target: a finding, see src-tauri/crates/auth/fuzz/artifacts/$target"
+    exit 1
+  fi
+  if ! grep -qE '^Done [0-9]+ runs' "$learnt/log"; then
+    tail -n 60 "$learnt/log"
+    echo "$target: it did not run to its end"
     exit 1
   fi
   echo "$target: $seconds s without a finding"

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from 'vitest';
-import { ipc } from './ipc';
+import { ipc, type ServerChange } from './ipc';
 
 const invoke = vi.fn(() => Promise.resolve('answered'));
 
@@ -7,6 +7,17 @@ beforeEach(() => {
   invoke.mockClear();
   vi.stubGlobal('__TAURI_INTERNALS__', { invoke, transformCallback: () => 7 });
 });
+
+const CHANGE: ServerChange = {
+  name: 'm',
+  url: 'u',
+  issuer: '',
+  scopes: ['a'],
+  headers: [['X-A', 'b']],
+  no_headers: ['X-B'],
+  allow_guessed_endpoints: false,
+  may_sign_out: true,
+};
 
 /** What Rust is asked, word for word. */
 const WIRE: [() => Promise<unknown>, string, object][] = [
@@ -21,6 +32,12 @@ const WIRE: [() => Promise<unknown>, string, object][] = [
     { server: { url: 'u', name: null, client_id: 'c', client_secret: null } },
   ],
   [() => ipc.connect('n'), 'connect', { name: 'n' }],
+  [() => ipc.connectAt('n', 'i'), 'connect_at', { name: 'n', issuer: 'i' }],
+  [() => ipc.edit('n', CHANGE), 'edit', { name: 'n', change: CHANGE }],
+  [() => ipc.identity(), 'identity', {}],
+  [() => ipc.checkDocument('u'), 'check_document', { url: 'u' }],
+  [() => ipc.useDocument(null), 'use_document', { url: null }],
+  [() => ipc.copyDocument('u'), 'copy_document', { url: 'u' }],
   [() => ipc.cancel('n'), 'cancel', { name: 'n' }],
   [() => ipc.tryAnotherWay('n'), 'try_another_way', { name: 'n' }],
   [() => ipc.openAgain('n'), 'open_again', { name: 'n' }],

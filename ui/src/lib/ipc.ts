@@ -1,6 +1,6 @@
 import { invoke } from '@tauri-apps/api/core';
 import { listen } from '@tauri-apps/api/event';
-import type { Details, Found, Place, Snapshot, ToolView } from './bindings/page';
+import type { Changed, Details, Found, Identity, Place, Snapshot, ToolView } from './bindings/page';
 
 /** A server that is to be put on the list; what is null, Keyfob settles itself. */
 export type NewServer = {
@@ -8,6 +8,19 @@ export type NewServer = {
   name: string | null;
   client_id: string | null;
   client_secret: string | null;
+};
+
+/** A server's entry as it is to be; of headers only what changes. */
+export type ServerChange = {
+  name: string;
+  url: string;
+  /** Empty where the services that the server names are to be used. */
+  issuer: string;
+  scopes: string[];
+  headers: [name: string, value: string][];
+  no_headers: string[];
+  allow_guessed_endpoints: boolean;
+  may_sign_out: boolean;
 };
 
 /** The programs that a ready snippet can be copied for. */
@@ -22,6 +35,12 @@ export const ipc = {
   look: (url: string) => invoke<Found>('look', { url }),
   add: (server: NewServer) => invoke<string>('add', { server }),
   connect: (name: string) => invoke<void>('connect', { name }),
+  connectAt: (name: string, issuer: string) => invoke<void>('connect_at', { name, issuer }),
+  edit: (name: string, change: ServerChange) => invoke<Changed>('edit', { name, change }),
+  identity: () => invoke<Identity>('identity'),
+  checkDocument: (url: string) => invoke<void>('check_document', { url }),
+  useDocument: (url: string | null) => invoke<void>('use_document', { url }),
+  copyDocument: (url: string) => invoke<void>('copy_document', { url }),
   cancel: (name: string) => invoke<void>('cancel', { name }),
   tryAnotherWay: (name: string) => invoke<void>('try_another_way', { name }),
   openAgain: (name: string) => invoke<void>('open_again', { name }),

@@ -1,5 +1,5 @@
-import type { Details, Found, Place, Snapshot } from '../lib/bindings/page';
-import { ipc, type Ipc } from '../lib/ipc';
+import type { Changed, Details, Found, Identity, Place, Snapshot } from '../lib/bindings/page';
+import { ipc, type Ipc, type ServerChange } from '../lib/ipc';
 import { details, found, row, snapshot } from './fixtures';
 
 type Answers = {
@@ -7,6 +7,8 @@ type Answers = {
   place: Place;
   details: (name: string) => Details;
   found: Found;
+  identity: Identity;
+  edited: (name: string, change: ServerChange) => Changed;
 };
 
 /** Puts a Keyfob in place of the real one that answers with fixtures and tells what it was asked. */
@@ -36,6 +38,20 @@ export function installFakeIpc(given: Partial<Answers> = {}) {
     look: say('look', () => given.found ?? found()),
     add: say('add', () => 'notion'),
     connect: silent('connect'),
+    connectAt: silent('connectAt'),
+    edit: say(
+      'edit',
+      (name: string, change: ServerChange) =>
+        given.edited?.(name, change) ?? { name: change.name, undone: [] },
+    ),
+    identity: say(
+      'identity',
+      () =>
+        given.identity ?? { url: null, is_set: false, built_in: null, is_port_listed: true },
+    ),
+    checkDocument: silent('checkDocument'),
+    useDocument: silent('useDocument'),
+    copyDocument: silent('copyDocument'),
     cancel: silent('cancel'),
     tryAnotherWay: silent('tryAnotherWay'),
     openAgain: silent('openAgain'),

@@ -188,6 +188,8 @@ export function details(of: Row, change: Partial<Details> = {}): Details {
       reason: { code: 'offered', text: "The server offers CIMD and accepted Keyfob's document." },
     },
     own_client_id: null,
+    services: [],
+    entry: { issuer: null, scopes: [], headers: [], allow_guessed_endpoints: false },
     trace,
     ...change,
   };

@@ -8,8 +8,7 @@ use keyfob_core::vault::{Lasts, ProfileId, Vault, VaultError};
 use keyfob_core::{broker, clock, config, gateway};
 use serde_json::{Value, json};
 
-use crate::identity::{self, Found};
-use crate::{link, say};
+use crate::{identity, link, say};
 
 struct Finding {
     what: &'static str,
@@ -93,12 +92,11 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
         }
     }
     match identity::look().await {
-        Ok(Found::Good(url)) => add("client document", true, url),
-        Ok(Found::None) => {
+        Ok(Some(url)) => add("client document", true, url),
+        Ok(None) => {
             let said = "none; sign-ins use DCR. client_metadata_url in the settings names one";
             add("client document", true, said.to_owned());
         }
-        Ok(Found::Bad { url, cause }) => add("client document", false, format!("{url}: {cause}")),
         Err(problem) => add("client document", false, problem.to_string()),
     }
     let is_well = findings.iter().all(|finding| finding.is_good);

@@ -171,6 +171,25 @@ impl Config {
         self.save()
     }
 
+    /// Saves the URL of another client document; `None` leaves it to the build.
+    ///
+    /// # Errors
+    /// When the file cannot be written; nothing is changed then.
+    pub fn set_client_metadata_url(&mut self, url: Option<&str>) -> Result<(), Problem> {
+        self.reread();
+        let before = self.document.clone();
+        match url {
+            Some(url) => self.document["client_metadata_url"] = value(url),
+            None => drop(self.document.remove("client_metadata_url")),
+        }
+        if let Err(problem) = self.save() {
+            self.document = before;
+            return Err(problem);
+        }
+        self.settings.client_metadata_url = url.map(str::to_owned);
+        Ok(())
+    }
+
     /// Adds a server.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod control;
 pub mod extensions;
 pub mod fetch;
 pub mod gateway;
+pub mod identity;
 pub mod locale;
 pub mod mcp;
 pub mod paths;

@@ -68,6 +68,8 @@ pub struct ServerFacts {
     pub known_as: Option<RegistrationView>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
+    /// The issuers that it names, in its order.
+    pub issuers: Vec<String>,
     /// The issuer that its last sign-in ended at.
     pub chosen_issuer: Option<String>,
     /// The user's own client that has signed in there, and the issuer that it belongs to.

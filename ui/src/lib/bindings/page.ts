@@ -18,6 +18,16 @@ why: string, };
 
 export type BadgeKind = "cimd" | "dcr" | "own-client" | "no-sign-in";
 
+export type Changed = { 
+/**
+ * Its name now.
+ */
+name: string, 
+/**
+ * What could not be done to end its sign-in.
+ */
+undone: Array<string>, };
+
 export type Code = "already-running" | "browser-failed" | "callback-timeout" | "cancelled" | "client-document" | "config-invalid" | "consent-denied" | "deadline" | "exchange-refused" | "grant-expired" | "internal" | "invalid-url" | "issuer-mismatch" | "metadata-invalid" | "name-taken" | "no-authorization-server" | "no-client-document" | "no-registration-route" | "not-awaited" | "not-mcp" | "offline" | "pkce-unsupported" | "port-taken" | "private-address" | "registration-refused" | "resource-mismatch" | "retry" | "scope-needed" | "server-off" | "service-changed" | "sign-in-needed" | "sign-in-refused" | "timeout" | "tls-untrusted" | "token-not-accepted" | "tool-failed" | "unknown-client" | "unknown-server" | "unreachable" | "unsafe-link" | "usage" | "vault-absent" | "vault-failed" | "vault-locked";
 
 export type Details = { 
@@ -62,9 +72,35 @@ registration: RegistrationView | null,
  */
 own_client_id: string | null, 
 /**
+ * The sign-in services that the server names, where there is a choice.
+ */
+services: Array<string>, 
+/**
+ * What is set for it, as it may be changed.
+ */
+entry: Entry, 
+/**
  * The steps of the last sign-in and what came after.
  */
 trace: Array<TraceView>, };
+
+export type Entry = { 
+/**
+ * The sign-in service that is set in place of those that the server names.
+ */
+issuer: string | null, 
+/**
+ * The scopes to ask for; none leave it to the server.
+ */
+scopes: Array<string>, 
+/**
+ * The names of the headers that are sent along.
+ */
+headers: Array<string>, 
+/**
+ * Whether addresses are guessed where they are described nowhere.
+ */
+allow_guessed_endpoints: boolean, };
 
 export type Found = { 
 /**
@@ -102,6 +138,25 @@ why: string,
  */
 scopes: Array<string>, };
 
+export type Identity = { 
+/**
+ * Its URL, where there is one.
+ */
+url: string | null, 
+/**
+ * Whether the URL stands in the settings; otherwise it came with this build.
+ */
+is_set: boolean, 
+/**
+ * The URL that came with this build.
+ */
+built_in: string | null, 
+/**
+ * Whether the port of this Keyfob stands in the document to the letter, which exact services
+ * want.
+ */
+is_port_listed: boolean, };
+
 export type Kind = "off" | "probing" | "open" | "signed-out" | "signing-in" | "ready" | "refreshing" | "offline" | "needs-scope" | "vault-blocked";
 
 export type Level = "grey" | "green" | "amber" | "red";
@@ -118,7 +173,11 @@ name: string, } | { "at": "own-client",
 /**
  * The server's name.
  */
-name: string, } | { "at": "quit", 
+name: string, } | { "at": "edit", 
+/**
+ * Its name.
+ */
+name: string, } | { "at": "identity" } | { "at": "quit", 
 /**
  * How many connections are open.
  */

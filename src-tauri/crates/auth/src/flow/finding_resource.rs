@@ -1,7 +1,7 @@
 //! Looking for protected resource metadata (RFC 9728), in order.
 
 use super::finding_server::FindingServer;
-use super::{Asked, Ground, Input, Next, Run, SignInError, State, Turn, failed, is_not_here};
+use super::{Asked, Ground, Input, Memo, Next, Run, SignInError, State, Turn, failed, is_not_here};
 use crate::challenge::Challenge;
 use crate::metadata::{BadMetadata, ProtectedResource, is_plain_text};
 use crate::server_url::is_usable_endpoint;
@@ -88,6 +88,8 @@ impl FindingResource {
                     found = found.reason("it came as plain text");
                 }
                 run.trace.push(found);
+                let issuers = resource.authorization_servers.clone();
+                run.memos.push(Memo::Issuers(issuers));
                 let ground = Ground { challenge: self.challenge, resource: Some(resource) };
                 FindingServer::enter(ground, run, input)
             }

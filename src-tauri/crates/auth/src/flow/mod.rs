@@ -137,6 +137,8 @@ pub enum Memo {
     },
     /// This issuer took our redirect URI by name only.
     NameWorks(String),
+    /// The issuers that the server names, in its order.
+    Issuers(Vec<String>),
 }
 
 /// One sign-in.

@@ -2,9 +2,10 @@
 
 use keyfob_auth::Secret;
 use keyfob_auth::authorize::AuthorizationResponse;
-use keyfob_auth::client_document::{redirect_uri, redirect_uri_by_name};
+use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri, redirect_uri_by_name};
 use url::Url;
 
+use super::client_document;
 use super::controller::{Controller, registration_id};
 use crate::gateway::callbacks::Arrival;
 use crate::problem::{Code, Problem};
@@ -20,6 +21,13 @@ impl Controller {
         slot.config.enabled = on;
         slot.last_failure = None;
         self.step(&id, if on { Event::TurnedOn } else { Event::TurnedOff });
+        Ok(())
+    }
+
+    /// Uses another client document from now on; without one, what came with this build.
+    pub(super) fn use_document(&mut self, url: Option<&ClientDocumentUrl>) -> Result<(), Problem> {
+        self.config.set_client_metadata_url(url.map(ClientDocumentUrl::as_str))?;
+        self.document = client_document(&self.config)?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyfob_auth::Secret;
+use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_auth::trace::TraceStep;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
@@ -14,7 +15,7 @@ use crate::config::ServerConfig;
 use crate::control::protocol::NewServer;
 use crate::extensions::ExtensionSecrets;
 use crate::problem::Problem;
-use crate::view::page::{Details, Found, Snapshot};
+use crate::view::page::{Details, Found, Identity, Snapshot};
 use crate::view::{ClientView, Progress, ServerView, TraceView};
 
 /// Where the answer goes.
@@ -103,6 +104,12 @@ pub enum Command {
     Link { name: String, answer: Answer<Secret> },
     /// The address that the browser was sent to, pasted by the person.
     Paste { name: String, address: String, answer: Answer<()> },
+    /// How Keyfob is known where CIMD is taken.
+    Identity { answer: Answer<Identity> },
+    /// Compares a published client document with ours.
+    CheckDocument { url: ClientDocumentUrl, answer: Answer<()> },
+    /// Uses another client document, or what came with the build.
+    UseDocument { url: Option<ClientDocumentUrl>, answer: Answer<()> },
     /// What there is of a server before it is changed.
     Standing { name: String, answer: Answer<Standing> },
     /// Changes a server; its secrets are in the vault already.
@@ -152,6 +159,8 @@ impl Command {
                 | Self::LastFailure { .. }
                 | Self::Id { .. }
                 | Self::Standing { .. }
+                | Self::Identity { .. }
+                | Self::CheckDocument { .. }
                 | Self::Snapshot { .. }
                 | Self::Details { .. }
                 | Self::LookAt { .. }

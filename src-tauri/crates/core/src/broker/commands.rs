@@ -17,6 +17,7 @@ use crate::clock;
 use crate::config::ServerConfig;
 use crate::extensions::Extensions;
 use crate::gateway::seat::Lease;
+use crate::identity;
 use crate::problem::{Code, Problem};
 use crate::server::{Event, State};
 use crate::vault::EntryKind;
@@ -148,6 +149,18 @@ impl Controller {
             }
             Command::Paste { name, address, answer } => {
                 let _ = answer.send(self.paste(&name, &address));
+            }
+            Command::Identity { answer } => {
+                let _ = answer.send(Ok(self.identity()));
+            }
+            Command::CheckDocument { url, answer } => {
+                let fetch = self.fetch.clone();
+                tokio::spawn(async move {
+                    let _ = answer.send(identity::check(&url, &fetch).await);
+                });
+            }
+            Command::UseDocument { url, answer } => {
+                let _ = answer.send(self.use_document(url.as_ref()));
             }
             Command::Standing { name, answer } => {
                 let _ = answer.send(self.standing(&name));

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use keyfob_auth::client_document::Listing;
 use keyfob_auth::flow::{Next, Outcome, SignIn, SignInError, Survey, Way};
 use keyfob_auth::registration::ReasonCode;
 use keyfob_auth::{Secret, ServerUrl, client_document, flow};
 
+use super::BUILT_IN_DOCUMENT;
 use super::command::Answer;
 use super::controller::Controller;
 use super::new_server;
@@ -20,7 +22,8 @@ use crate::problem::{Code, Problem};
 use crate::reach::Reach;
 use crate::server::{Kind, State};
 use crate::view::page::{
-    Badge, BadgeKind, Details, Found, FoundSignIn, Row, Snapshot, TrayPresence, Waiting,
+    Badge, BadgeKind, Details, Entry, Found, FoundSignIn, Identity, Row, Snapshot, TrayPresence,
+    Waiting,
 };
 use crate::view::{Progress, RegistrationView, ServerView, TraceView};
 
@@ -85,8 +88,30 @@ impl Controller {
                 .registration
                 .or_else(|| facts.and_then(|facts| facts.known_as.clone())),
             own_client_id: slot.config.client_id.clone(),
+            services: facts
+                .map(|facts| facts.issuers.clone())
+                .filter(|all| all.len() > 1)
+                .unwrap_or_default(),
+            entry: Entry {
+                issuer: slot.config.issuer.clone(),
+                scopes: slot.config.scopes.clone(),
+                headers: slot.config.headers.clone(),
+                allow_guessed_endpoints: slot.config.allow_guessed_endpoints,
+            },
             trace: facts.map(|f| f.trace.iter().map(TraceView::from).collect()).unwrap_or_default(),
         })
+    }
+
+    /// How Keyfob is known where CIMD is taken.
+    pub(super) fn identity(&self) -> Identity {
+        let set = self.config.settings.client_metadata_url.as_ref();
+        let redirect_uri = client_document::redirect_uri(self.gateway.port);
+        Identity {
+            url: self.document.as_ref().map(|url| url.as_str().to_owned()),
+            is_set: set.is_some_and(|url| !url.is_empty()),
+            built_in: BUILT_IN_DOCUMENT.filter(|url| !url.is_empty()).map(str::to_owned),
+            is_port_listed: client_document::listing(&redirect_uri) == Listing::Exact,
+        }
     }
 
     /// The link that a sign-in waits behind.

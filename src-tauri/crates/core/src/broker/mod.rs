@@ -36,6 +36,7 @@ use tokio::task::JoinHandle;
 use self::controller::Controller;
 pub use self::handle::Handle;
 use self::instance::Instance;
+pub use self::window::document_url;
 use crate::browser::Browser;
 use crate::config::Config;
 use crate::extensions::{ExtensionSecrets, Extensions};

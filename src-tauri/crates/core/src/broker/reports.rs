@@ -6,6 +6,8 @@ use keyfob_auth::client_document::redirect_uri;
 use keyfob_auth::flow::Memo;
 use keyfob_auth::grant::{Grant, encode_registration};
 use keyfob_auth::registration::RegistrationKind;
+use keyfob_auth::server_url::is_usable_endpoint;
+use keyfob_auth::text::shown;
 use keyfob_auth::trace::{TraceStep, Weight};
 use tracing::{debug, info, warn};
 
@@ -29,6 +31,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// So many refusals in a row without an error code (Supabase answers a dead client with 422 and a
 /// message) mean that only a new sign-in can help.
 const MOST_UNCLEAR: u32 = 3;
+
+/// So many sign-in services of one server are offered to choose from.
+const MOST_ISSUERS: usize = 20;
 
 impl Controller {
     pub(super) fn report(&mut self, report: Report) {
@@ -185,6 +190,11 @@ impl Controller {
                 }
                 Memo::ResourceForm { issuer, form } => {
                     self.remembered.server(id).resource_forms.insert(issuer, form);
+                }
+                Memo::Issuers(mut issuers) => {
+                    issuers.retain(|issuer| is_usable_endpoint(issuer) && shown(issuer) == *issuer);
+                    issuers.truncate(MOST_ISSUERS);
+                    self.remembered.server(id).issuers = issuers;
                 }
                 Memo::NameWorks(issuer) => {
                     let facts = self.remembered.server(id);

@@ -1,5 +1,6 @@
 //! What the window asks of the broker, beyond what a command can.
 
+use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_auth::{Secret, text};
 use serde_json::Value;
 
@@ -13,6 +14,16 @@ use crate::view::page::ToolView;
 
 /// Most tools that are shown.
 const MOST_TOOLS: usize = 500;
+
+/// The URL of a client document, from what a person typed.
+///
+/// # Errors
+/// When it cannot be a client id.
+pub fn document_url(text: &str) -> Result<ClientDocumentUrl, Problem> {
+    ClientDocumentUrl::parse(text.trim()).map_err(|cause| {
+        Problem::new(Code::Usage).with("cause", format_args!("this cannot be a client id: {cause}"))
+    })
+}
 
 impl Handle {
     /// The browser's window of a sign-in, once more.
@@ -67,6 +78,24 @@ impl Handle {
         }
         let (name, client_id) = (name.to_owned(), client_id.to_owned());
         self.ask(|answer| Command::UseOwnClient { name, client_id, secret, answer }).await
+    }
+
+    /// Compares the client document that is published at `url` with what this build would publish.
+    ///
+    /// # Errors
+    /// When it cannot be a client id, or cannot be fetched, or differs.
+    pub async fn check_document(&self, url: &str) -> Result<(), Problem> {
+        let url = document_url(url)?;
+        self.ask(|answer| Command::CheckDocument { url, answer }).await
+    }
+
+    /// Uses the client document at `url` from now on; without one, what came with this build.
+    ///
+    /// # Errors
+    /// When it cannot be a client id, or the settings cannot be written; nothing has changed then.
+    pub async fn use_document(&self, url: Option<&str>) -> Result<(), Problem> {
+        let url = url.map(document_url).transpose()?;
+        self.ask(|answer| Command::UseDocument { url, answer }).await
     }
 
     /// A server's tools, made fit to be shown.

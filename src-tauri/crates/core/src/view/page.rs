@@ -238,8 +238,51 @@ pub struct Details {
     pub registration: Option<RegistrationView>,
     /// The user's own client id, where one is set.
     pub own_client_id: Option<String>,
+    /// The sign-in services that the server names, where there is a choice.
+    pub services: Vec<String>,
+    /// What is set for it, as it may be changed.
+    pub entry: Entry,
     /// The steps of the last sign-in and what came after.
     pub trace: Vec<TraceView>,
+}
+
+/// A server's entry on the list, as far as the window can change it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Entry {
+    /// The sign-in service that is set in place of those that the server names.
+    pub issuer: Option<String>,
+    /// The scopes to ask for; none leave it to the server.
+    pub scopes: Vec<String>,
+    /// The names of the headers that are sent along.
+    pub headers: Vec<String>,
+    /// Whether addresses are guessed where they are described nowhere.
+    pub allow_guessed_endpoints: bool,
+}
+
+/// What became of a change of a server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Changed {
+    /// Its name now.
+    pub name: String,
+    /// What could not be done to end its sign-in.
+    pub undone: Vec<String>,
+}
+
+/// Keyfob's own client document (CIMD).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Identity {
+    /// Its URL, where there is one.
+    pub url: Option<String>,
+    /// Whether the URL stands in the settings; otherwise it came with this build.
+    pub is_set: bool,
+    /// The URL that came with this build.
+    pub built_in: Option<String>,
+    /// Whether the port of this Keyfob stands in the document to the letter, which exact services
+    /// want.
+    pub is_port_listed: bool,
 }
 
 /// What was found at an address before anything was put on the list.
@@ -304,6 +347,13 @@ pub enum Place {
         /// The server's name.
         name: String,
     },
+    /// The form for a change of a server.
+    Edit {
+        /// Its name.
+        name: String,
+    },
+    /// The client document.
+    Identity,
     /// The question whether to quit although programs are connected.
     Quit {
         /// How many connections are open.
@@ -318,8 +368,8 @@ mod tests {
     use ts_rs::{Config, TS};
 
     use super::{
-        Action, Badge, BadgeKind, Details, Found, FoundSignIn, Place, Row, Snapshot, ToolView,
-        TrayPresence, Waiting,
+        Action, Badge, BadgeKind, Changed, Details, Entry, Found, FoundSignIn, Identity, Place,
+        Row, Snapshot, ToolView, TrayPresence, Waiting,
     };
     use crate::problem::{Code, Problem};
     use crate::server::Kind;
@@ -339,10 +389,13 @@ mod tests {
             declared::<Action>(),
             declared::<Badge>(),
             declared::<BadgeKind>(),
+            declared::<Changed>(),
             declared::<Code>(),
             declared::<Details>(),
+            declared::<Entry>(),
             declared::<Found>(),
             declared::<FoundSignIn>(),
+            declared::<Identity>(),
             declared::<Kind>(),
             declared::<Level>(),
             declared::<Place>(),
@@ -378,7 +431,7 @@ mod tests {
         let declarations: Vec<&str> = all.split("export type ").skip(1).collect();
         let mut known: Vec<&str> =
             declarations.iter().filter_map(|one| one.split([' ', '=']).next()).collect();
-        assert!(known.len() >= 18, "{known:?}");
+        assert!(known.len() >= 21, "{known:?}");
         known.extend(["string", "number", "boolean", "null", "Array", "key", "in"]);
         let mut fields = 0;
         for one in &declarations {

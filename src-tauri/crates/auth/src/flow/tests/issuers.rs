@@ -138,6 +138,7 @@ fn of_several_issuers_the_first_that_validates_is_taken_else_the_first_failure_i
         assert_eq!(visited(&Walk::start(plan(), good)), "https://second.test/authorize");
     }
     let walk = Walk::start(plan(), two.with(OAUTH_FORM, silence()));
+    assert_eq!(walk.named, [ISSUER, SECOND], "all are told, so that the person may choose");
     assert!(
         matches!(walk.error(), SignInError::Unreachable { target, .. } if target == OAUTH_FORM),
         "the first choice is the one to tell about: {walk:?}"

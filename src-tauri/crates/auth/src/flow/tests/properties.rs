@@ -79,7 +79,8 @@ proptest! {
                 | Memo::DocumentAccepted(_)
                 | Memo::DocumentDoubted(_)
                 | Memo::NameWorks(_)
-                | Memo::ResourceForm { .. } => {}
+                | Memo::ResourceForm { .. }
+                | Memo::Issuers(_) => {}
             }
         }
         let refusals = ride.memos.iter().filter(|m| matches!(m, Memo::DocumentRefused(_))).count();
@@ -202,12 +203,13 @@ fn the_random_worlds_reach_every_ending() {
                     Memo::DocumentDoubted(_) => "memo doubted",
                     Memo::NameWorks(_) => "memo name",
                     Memo::ResourceForm { .. } => "memo resource",
+                    Memo::Issuers(_) => "memo issuers",
                 })
                 .or_default() += 1;
         }
     }
     // Links are checked when the documents are read, so no world gives an unsafe one.
-    assert_eq!((endings.len(), endings.get("unsafe link")), (30, None), "{endings:#?}");
+    assert_eq!((endings.len(), endings.get("unsafe link")), (31, None), "{endings:#?}");
     for signed_in in ["cimd", "dcr", "pre-registered"] {
         assert!(endings[signed_in] > 30, "too few sign-ins to say anything: {endings:#?}");
     }

@@ -227,7 +227,10 @@ pub(super) struct Walk {
     pub(super) asked: Vec<Request>,
     pub(super) visits: Vec<Visit>,
     pub(super) trace: Vec<TraceStep>,
+    /// All but the issuers that the server names.
     pub(super) memos: Vec<Memo>,
+    /// Those.
+    pub(super) named: Vec<String>,
     pub(super) outcome: Option<Outcome>,
 }
 
@@ -249,6 +252,7 @@ impl Walk {
             visits: Vec::new(),
             trace: Vec::new(),
             memos: Vec::new(),
+            named: Vec::new(),
             outcome: None,
         };
         walk.follow(next);
@@ -265,7 +269,12 @@ impl Walk {
         self.given += 1;
         let next = self.sign_in.step(event, NOW, &entropy(self.given));
         self.trace.extend(self.sign_in.take_trace());
-        self.memos.extend(self.sign_in.take_memos());
+        for memo in self.sign_in.take_memos() {
+            match memo {
+                Memo::Issuers(named) => self.named = named,
+                memo => self.memos.push(memo),
+            }
+        }
         next
     }
 
