@@ -213,6 +213,15 @@ impl Keyfob {
         Running::start(&self.program, arguments, &self.environment, self.root.path(), stdin)
     }
 
+    /// Starts a command at a terminal, where what it is told is typed. All that it prints comes on
+    /// standard output.
+    pub fn start_at_terminal(&self, arguments: &[&str]) -> Running {
+        let command = format!("{} {}", self.program.display(), arguments.join(" "));
+        let terminal = ["--quiet", "--flush", "--return", "--command", &command, "/dev/null"];
+        let script = Path::new("script");
+        Running::start(script, &terminal, &self.environment, self.root.path(), Stdin::Open)
+    }
+
     /// Starts the headless broker and waits until it says that it is ready.
     pub async fn serve(&mut self) {
         self.serve_with(&[]).await;

@@ -9,6 +9,7 @@ use keyfob_core::view::Progress;
 
 use crate::arguments::Connect;
 use crate::link::Link;
+use crate::typed::Typed;
 use crate::{parsed, say, show};
 
 /// How long the broker waits for a person at most, in seconds.
@@ -32,6 +33,8 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
     let name = connect.name.clone();
     let request =
         Request::Connect { name: connect.name, issuer: connect.issuer, browser, deadline };
+    let typed = Typed::at_terminal();
+    let (is_typing, beside) = (typed.is_some(), link.beside());
     let mut is_waiting = false;
     let (waits, mut waiting) = tokio::sync::watch::channel(false);
     let asking = link.ask_watching(request, |progress| {
@@ -39,31 +42,53 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
             waits.send_replace(true);
         }
         match progress {
-        Progress::Trace { line } => say::line(show::step(&line)),
-        Progress::Link { link, until, is_opened: false } => say::line(format_args!(
-            "Open this link in a browser on this machine, until {until}. Ctrl-C cancels.\n{link}"
-        )),
-        Progress::Link { .. } if is_waiting => {}
-        Progress::Link { .. } => {
-            is_waiting = true;
-            say::line("Waiting for your browser. Ctrl-C cancels.");
-        }
+            Progress::Trace { line } => say::line(show::step(&line)),
+            Progress::Link { link, until, is_opened: false } => {
+                say::line(format_args!(
+                    "Open this link in a browser on this machine, until {until}. Ctrl-C \
+                     cancels.\n{link}"
+                ));
+                if is_typing {
+                    say::line(
+                        "With a browser on another machine: paste here the address that it ends \
+                         at, and press Enter.",
+                    );
+                }
+            }
+            Progress::Link { .. } if is_waiting => {}
+            Progress::Link { .. } => {
+                is_waiting = true;
+                say::line("Waiting for your browser. Ctrl-C cancels.");
+            }
         }
     });
     // A page with an error sends nobody back, so only its reader can tell.
     let hint = async {
         if waiting.wait_for(|waits| *waits).await.is_ok() {
             tokio::time::sleep(HINT_AFTER).await;
-            say::line(format_args!(
-                "If the page shows an error, try another way from a second terminal: keyfob another-way {name}"
-            ));
+            say::line(match is_typing {
+                true => "If the page shows an error, type a and press Enter: Keyfob then tries \
+                         another way."
+                    .to_owned(),
+                false => format!(
+                    "If the page shows an error, try another way from a second terminal: keyfob \
+                     another-way {name}"
+                ),
+            });
         }
         std::future::pending::<()>().await
+    };
+    let typing = async {
+        match typed {
+            Some(typed) => typed.follow(&name, beside).await,
+            None => std::future::pending().await,
+        }
     };
     let asking = async {
         tokio::select! {
             told = asking => told,
             () = hint => Err(Problem::new(Code::Cancelled)),
+            () = typing => Err(Problem::new(Code::Cancelled)),
         }
     };
     // The broker's own clock begins when the link is there, ours now.

@@ -70,6 +70,11 @@ impl Link {
         Ok(Self { paths, need, broker })
     }
 
+    /// A second way to the same broker, for while the first waits for its answer.
+    pub(crate) fn beside(&self) -> Beside {
+        Beside { paths: self.paths.clone() }
+    }
+
     /// Whether the broker ends with this command.
     pub(crate) fn is_own(&self) -> bool {
         matches!(self.broker, Broker::Own(_))
@@ -144,6 +149,18 @@ impl Link {
             let _ = tokio::time::timeout(TURN, served).await;
         }
         running.stop().await;
+    }
+}
+
+/// See [`Link::beside`].
+pub(crate) struct Beside {
+    paths: Paths,
+}
+
+impl Beside {
+    pub(crate) async fn ask(&self, request: Request) -> Result<Value, Problem> {
+        let connection = client::connect(&self.paths).await.ok_or_else(went_away)?;
+        ask_over(connection, request, |_| {}).await.unwrap_or_else(|_| Err(went_away()))
     }
 }
 

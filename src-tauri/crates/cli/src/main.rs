@@ -12,6 +12,7 @@ mod serve;
 mod set;
 mod show;
 mod stdio;
+mod typed;
 
 use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
