@@ -1,16 +1,12 @@
 //! What the broker does for a person.
 
-use std::sync::Arc;
-
 use keyfob_auth::ServerUrl;
-use keyfob_auth::grant::decode_registration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::begin::Wanted;
-use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
-use super::controller::{Controller, entry, set_headers};
+use super::command::{Answer, ClientKey, Command, NewSecrets};
+use super::controller::{Controller, set_headers};
 use super::sign_in::Wish;
-use super::sign_out;
 use super::slot::{Awaits, Waiter};
 use crate::client_key;
 use crate::clock;
@@ -19,8 +15,7 @@ use crate::extensions::Extensions;
 use crate::gateway::seat::Lease;
 use crate::identity;
 use crate::problem::{Code, Problem};
-use crate::server::{Event, State};
-use crate::vault::EntryKind;
+use crate::server::State;
 use crate::view::{ClientView, Progress, ServerView, TraceView};
 
 impl Controller {
@@ -309,116 +304,6 @@ impl Controller {
             };
             let _ = answer.send(came);
         });
-    }
-
-    fn holds_secrets(&self, id: &str) -> bool {
-        let has_worked =
-            self.remembered.facts.servers.get(id).is_some_and(|facts| facts.has_worked);
-        self.slots.get(id).is_some_and(|slot| {
-            has_worked
-                || slot.grant.is_some()
-                || !slot.config.headers.is_empty()
-                || slot.config.client_id.is_some()
-        })
-    }
-
-    /// Ends a grant. What is to be revoked is revoked in its own time; the grant is gone from here
-    /// at once.
-    pub(super) fn sign_out(&mut self, name: &str, is_final: bool, answer: Answer<Ended>) {
-        let id = match self.id_of(name) {
-            Ok(id) => id,
-            Err(problem) => {
-                let _ = answer.send(Err(problem));
-                return;
-            }
-        };
-        let holds_secrets = self.holds_secrets(&id);
-        // First what can fail, so that a failure has changed nothing.
-        if is_final && let Err(problem) = self.config.remove(name) {
-            let _ = answer.send(Err(problem));
-            return;
-        }
-        let registration = if is_final { self.own_registration(&id) } else { None };
-        let Some(slot) = self.slots.get_mut(&id) else { return };
-        let grant = slot.grant.take();
-        let turn = slot.turn.clone();
-        turn.advance();
-        slot.generation += 1;
-        slot.last_failure = None;
-        slot.held_failure = None;
-        let facts = self.remembered.server(&id);
-        facts.has_worked = false;
-        facts.known_as = None;
-        facts.tools = None;
-        self.step(&id, Event::SignedOut);
-        let mut gone = vec![(EntryKind::Grant, id.clone())];
-        if is_final {
-            gone.push((EntryKind::ClientSecret, id.clone()));
-            gone.push((EntryKind::ClientKey, id.clone()));
-            gone.push((EntryKind::IdpSecret, id.clone()));
-            gone.push((EntryKind::Headers, id.clone()));
-            self.forget_server(&id, name);
-            if let Some(entry) = &registration {
-                self.remembered.facts.registrations.retain(|known| known != entry);
-            }
-        }
-        self.remembered.save();
-        let (vault, fetch, commands) =
-            (self.vault.clone(), self.fetch.clone(), self.commands.clone());
-        let name = name.to_owned();
-        tokio::spawn(async move {
-            // Whoever is writing the grant finishes first; nobody begins after that.
-            let _writing = turn.write(turn.epoch()).await;
-            let mut lines = Vec::new();
-            if let Some(grant) = &grant {
-                lines.extend(sign_out::revoke(grant, &fetch).await);
-            }
-            if let Some(id) = registration
-                && let Ok(entry) = entry(EntryKind::Registration, &id)
-                && let Ok(Some(text)) = vault.get(&entry).await
-                && let Ok(stored) = decode_registration(&text)
-            {
-                lines.extend(sign_out::unregister(&stored, &fetch).await);
-                gone.push((EntryKind::Registration, id));
-            }
-            let mut failure = None;
-            for (kind, id) in gone {
-                let Ok(entry) = entry(kind, &id) else { continue };
-                if let Err(error) = vault.delete(&entry).await {
-                    failure = Some(super::vault_problem(&error));
-                }
-            }
-            let shown = lines.iter().map(TraceView::from).collect();
-            let _ = commands.send(Command::Note { name, lines });
-            let _ = answer.send(match failure {
-                Some(problem) if holds_secrets => Err(problem),
-                Some(_) | None => Ok(Ended { lines: shown }),
-            });
-        });
-    }
-
-    /// Takes a server out of everything but the vault.
-    fn forget_server(&mut self, id: &str, name: &str) {
-        if let Some(slot) = self.slots.get(id) {
-            // A connection that still holds the seat must not be able to use it.
-            let problem = Problem::new(Code::UnknownServer).with("name", name);
-            slot.seat.set_lease(Lease::Trouble(Arc::new(problem)));
-            set_headers(slot, &[]);
-        }
-        self.gateway.seats.remove(name);
-        self.slots.remove(id);
-        self.remembered.facts.servers.remove(id);
-        self.remembered.facts.keys.retain(|key| key.server != id);
-    }
-
-    /// The dynamic registration that a server's sign-ins use, where no other server's do.
-    fn own_registration(&self, id: &str) -> Option<String> {
-        let servers = &self.remembered.facts.servers;
-        let name = servers.get(id)?.registration.clone()?;
-        let is_shared = servers
-            .iter()
-            .any(|(other, facts)| other != id && facts.registration.as_ref() == Some(&name));
-        (!is_shared).then_some(name)
     }
 
     fn make_key(
