@@ -246,17 +246,29 @@ impl SignIn {
             (State::InBrowser(state), event) => state.on(event, run, &input),
             (_, Event::TimedOut) => failed(SignInError::TimedOut),
             (_, Event::Cancelled) => failed(SignInError::Cancelled),
-            (State::Probing(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::FindingResource(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Probing(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
+            (State::FindingResource(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::FindingServer(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::FillingIn(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::Registering(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Registering(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::Preflighting(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::Pushing(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Pushing(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::Exchanging(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::Granting(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::FindingProvider(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::Vouching(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::FindingProvider(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
+            (State::Vouching(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::Asserting(state), Event::Answer(answer)) => state.on(answer, run, &input),
             // A stray callback or click while an answer is awaited changes nothing.
             (state, Event::Callback(_) | Event::BrowserFailed(_) | Event::TryAnotherWay) => {
@@ -286,14 +298,14 @@ impl SignIn {
     /// The issuer and the registration in use, once they are chosen.
     pub fn registration(&self) -> Option<&Registration> {
         let attempt: &Attempt = match &self.state {
-            State::Preflighting(state) => state.attempt(),
-            State::Pushing(state) => state.attempt(),
-            State::InBrowser(state) => state.attempt(),
-            State::Exchanging(state) => state.attempt(),
-            State::Granting(state) => state.attempt(),
-            State::FindingProvider(state) => state.attempt(),
-            State::Vouching(state) => state.attempt(),
-            State::Asserting(state) => state.attempt(),
+            State::Preflighting(state) => &state.attempt,
+            State::Pushing(state) => &state.attempt,
+            State::InBrowser(state) => &state.attempt,
+            State::Exchanging(state) => &state.0.attempt,
+            State::Granting(state) => &state.0.attempt,
+            State::FindingProvider(state) => &state.attempt,
+            State::Vouching(state) => &state.attempt,
+            State::Asserting(state) => &state.0.attempt,
             State::Probing(_)
             | State::FindingResource(_)
             | State::FindingServer(_)
@@ -321,6 +333,11 @@ fn counted(turn: Turn, run: &mut Run, input: &Input<'_>) -> Turn {
             .warn(),
     );
     failed(SignInError::Endless { target, asked: MOST_REQUESTS })
+}
+
+/// What a step leads to, or the end that it has come to.
+fn settled(step: Result<Turn, SignInError>) -> Turn {
+    step.unwrap_or_else(failed)
 }
 
 fn failed(error: SignInError) -> Turn {
