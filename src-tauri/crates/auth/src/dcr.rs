@@ -1,8 +1,11 @@
 //! Dynamic client registration (RFC 7591).
 
-use http::{HeaderValue, Method, header};
-use serde_json::{Value, json};
+mod management;
 
+use http::{HeaderValue, Method, header};
+use serde_json::{Map, Value, json};
+
+pub use self::management::{delete, update, updated};
 use crate::client_document::CLIENT_NAME;
 use crate::error_code::ErrorCode;
 use crate::metadata::AuthorizationServer;
@@ -108,25 +111,7 @@ pub fn parse(
     reason: Reason,
     now: Timestamp,
 ) -> Result<Registration, RegistrationError> {
-    let body = response.json_object();
-    match response.status {
-        200 | 201 => {}
-        429 | 500 | 502..=599 => {
-            let retry_after = response.retry_after();
-            return Err(RegistrationError::NotNow { status: response.status, retry_after });
-        }
-        status => {
-            let member = |name| body.as_ref().and_then(|b| b.get(name)).and_then(Value::as_str);
-            return Err(match member("error") {
-                Some(error) if status == 400 || status == 422 => RegistrationError::Refused {
-                    error: ErrorCode::parse(error),
-                    said: member("error_description").map(text::shown),
-                },
-                _ => RegistrationError::Closed { status },
-            });
-        }
-    }
-    let body = body.ok_or(RegistrationError::Unusable("it is not JSON"))?;
+    let body = information(response)?;
     let string = |name: &str| body.get(name).and_then(Value::as_str).filter(|s| !s.is_empty());
     let client_id =
         string("client_id").ok_or(RegistrationError::Unusable("it has no client_id"))?.to_owned();
@@ -150,20 +135,15 @@ pub fn parse(
         (None, Some(_)) => asked,
         (None, None) => AuthMethod::None,
     };
-    let returned = body.get("redirect_uris").and_then(Value::as_array);
-    if returned.is_some_and(|list| !list.iter().any(|uri| uri.as_str() == Some(redirect_uri))) {
-        return Err(RegistrationError::Unusable("it registered another redirect URI"));
-    }
-    let secret_expires_at = body
-        .get("client_secret_expires_at")
-        .and_then(Value::as_u64)
-        .filter(|seconds| *seconds > 0)
-        .map(|seconds| Timestamp(seconds.saturating_mul(1000)));
+    check_redirect(&body, redirect_uri)?;
     let management = match (string("registration_client_uri"), string("registration_access_token"))
     {
-        (Some(uri), Some(token)) if is_usable_endpoint(uri) => {
-            Some(Management { uri: uri.to_owned(), token: Secret::new(token) })
-        }
+        (Some(uri), Some(token)) if is_usable_endpoint(uri) => Some(Management {
+            uri: uri.to_owned(),
+            token: Secret::new(token),
+            registered: registered(&body),
+            renewed_at: None,
+        }),
         _ => None,
     };
     Ok(Registration {
@@ -174,21 +154,69 @@ pub fn parse(
         issuer: server.issuer.clone(),
         redirect_uri: redirect_uri.to_owned(),
         registered_at: now,
-        secret_expires_at,
+        secret_expires_at: secret_end(&body),
         reason,
         management,
     })
 }
 
-/// The request that deletes a registration (RFC 7592 section 2.3).
-pub fn delete(management: &Management) -> Option<Request> {
-    let mut request = Request::get_json(&management.uri);
-    request.method = Method::DELETE;
-    let bearer = format!("Bearer {}", management.token.expose());
-    let mut value = HeaderValue::from_str(&bearer).ok()?;
-    value.set_sensitive(true);
-    request.headers.insert(header::AUTHORIZATION, value);
-    Some(request)
+/// A client information response (RFC 7591 section 3.2.1, RFC 7592 section 3).
+fn information(response: &Response) -> Result<Map<String, Value>, RegistrationError> {
+    let body = response.json_object();
+    match response.status {
+        200 | 201 => body.ok_or(RegistrationError::Unusable("it is not JSON")),
+        429 | 500 | 502..=599 => {
+            let retry_after = response.retry_after();
+            Err(RegistrationError::NotNow { status: response.status, retry_after })
+        }
+        status => {
+            let member = |name| body.as_ref().and_then(|b| b.get(name)).and_then(Value::as_str);
+            Err(match member("error") {
+                Some(error) if status == 400 || status == 422 => RegistrationError::Refused {
+                    error: ErrorCode::parse(error),
+                    said: member("error_description").map(text::shown),
+                },
+                _ => RegistrationError::Closed { status },
+            })
+        }
+    }
+}
+
+fn check_redirect(body: &Map<String, Value>, uri: &str) -> Result<(), RegistrationError> {
+    let returned = body.get("redirect_uris").and_then(Value::as_array);
+    if returned.is_some_and(|list| !list.iter().any(|known| known.as_str() == Some(uri))) {
+        return Err(RegistrationError::Unusable("it registered another redirect URI"));
+    }
+    Ok(())
+}
+
+/// When the secret ends; 0 stands for never.
+fn secret_end(body: &Map<String, Value>) -> Option<Timestamp> {
+    let seconds = body.get("client_secret_expires_at").and_then(Value::as_u64);
+    let seconds = seconds.filter(|seconds| *seconds > 0)?;
+    Some(Timestamp(seconds.saturating_mul(1000)))
+}
+
+/// What a server returns beside the client metadata, and an update must not send or need not (RFC
+/// 7592 section 2.2).
+const NOT_METADATA: [&str; 6] = [
+    "client_id",
+    "client_secret",
+    "client_id_issued_at",
+    "client_secret_expires_at",
+    "registration_client_uri",
+    "registration_access_token",
+];
+
+/// Most client metadata that is kept, in bytes: it goes into the keychain.
+const MOST_METADATA: usize = 8 * 1024;
+
+/// The client metadata in an answer; `None` where it is too much to be kept.
+fn registered(body: &Map<String, Value>) -> Option<Secret> {
+    let mut metadata = body.clone();
+    metadata.retain(|name, _| !NOT_METADATA.contains(&name.as_str()));
+    let text = Value::Object(metadata).to_string();
+    (text.len() <= MOST_METADATA).then(|| Secret::new(text))
 }
 
 #[cfg(test)]

@@ -201,6 +201,10 @@ struct KeptRegistration {
     secret_expires_at: Option<Timestamp>,
     reason: Reason,
     management: Option<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    registered: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewed_at: Option<Timestamp>,
 }
 
 impl From<&Registration> for KeptRegistration {
@@ -219,6 +223,12 @@ impl From<&Registration> for KeptRegistration {
                 .management
                 .as_ref()
                 .map(|m| (m.uri.clone(), m.token.expose().to_owned())),
+            registered: from
+                .management
+                .as_ref()
+                .and_then(|m| m.registered.as_ref())
+                .map(|registered| registered.expose().to_owned()),
+            renewed_at: from.management.as_ref().and_then(|m| m.renewed_at),
         }
     }
 }
@@ -235,9 +245,12 @@ impl From<KeptRegistration> for Registration {
             registered_at: kept.registered_at,
             secret_expires_at: kept.secret_expires_at,
             reason: kept.reason,
-            management: kept
-                .management
-                .map(|(uri, token)| Management { uri, token: Secret::new(token) }),
+            management: kept.management.map(|(uri, token)| Management {
+                uri,
+                token: Secret::new(token),
+                registered: kept.registered.map(Secret::new),
+                renewed_at: kept.renewed_at,
+            }),
         }
     }
 }
@@ -289,6 +302,8 @@ mod tests {
                 management: Some(Management {
                     uri: "https://a/register/c".into(),
                     token: Secret::new("m"),
+                    registered: Some(Secret::new(r#"{"client_name":"Keyfob ü"}"#)),
+                    renewed_at: Some(Timestamp(1)),
                 }),
             },
             server: "https://h/mcp".into(),

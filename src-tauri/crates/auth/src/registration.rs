@@ -1,5 +1,7 @@
 //! How we are known to an authorization server, and why in this way.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::metadata::AuthorizationServer;
@@ -140,6 +142,11 @@ pub struct Management {
     pub uri: String,
     /// `registration_access_token`.
     pub token: Secret,
+    /// The client metadata as the server returned it last, as JSON: an update has to send all of it
+    /// back (RFC 7592 section 2.2). Kept like a secret, since a server may put anything into it.
+    pub registered: Option<Secret>,
+    /// When the client secret was renewed last; `None` while it is the first one.
+    pub renewed_at: Option<Timestamp>,
 }
 
 /// One way in which we are known to one authorization server. Every grant carries its own.
@@ -168,12 +175,61 @@ pub struct Registration {
     pub management: Option<Management>,
 }
 
+/// How long before the end of a secret that cannot be renewed its person is told, at the most.
+const NOTICE: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Registration {
-    /// Whether it may be used at `issuer` with `redirect_uri` now.
+    /// Whether it may be used for a sign-in at `issuer` with `redirect_uri` now. Where its secret
+    /// ends soon and cannot be renewed, that sign-in is the time for a new one.
     pub fn is_good_for(&self, issuer: &str, redirect_uri: &str, now: Timestamp) -> bool {
         self.issuer == issuer
             && self.redirect_uri == redirect_uri
             && self.secret_expires_at.is_none_or(|end| now < end)
+            && !self.ends_soon(now)
+    }
+
+    /// From when on its secret is to be renewed, where the server gave the means (RFC 7592
+    /// section 2.2): when nine tenths of its life are over.
+    pub fn renew_secret_at(&self) -> Option<Timestamp> {
+        let (end, life) = self.secret_life()?;
+        self.can_renew_secret().then(|| end.minus(life / 10))
+    }
+
+    /// Whether the server gave the means to renew the secret.
+    pub fn can_renew_secret(&self) -> bool {
+        let management = self.management.as_ref();
+        self.secret.is_some() && management.is_some_and(|m| m.registered.is_some())
+    }
+
+    /// From when on it is known that a person will be needed: a day before the end of a secret that
+    /// cannot be renewed, and not earlier than at half its life.
+    pub fn person_needed_from(&self) -> Option<Timestamp> {
+        let (end, life) = self.secret_life()?;
+        (!self.can_renew_secret()).then(|| end.minus(NOTICE.min(life / 2)))
+    }
+
+    /// Whether its secret ends soon and cannot be renewed.
+    pub fn ends_soon(&self, now: Timestamp) -> bool {
+        self.person_needed_from().is_some_and(|from| now >= from)
+    }
+
+    /// Whether it is the same client as `other`, with a secret of a later renewal.
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        let renewed_at = |r: &Self| r.management.as_ref().and_then(|m| m.renewed_at);
+        self.is_same_client(other) && renewed_at(self) > renewed_at(other)
+    }
+
+    /// Whether both are the same client of the same server.
+    pub fn is_same_client(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.issuer == other.issuer && self.client_id == other.client_id
+    }
+
+    /// The end of the secret, and how long it lives in all.
+    fn secret_life(&self) -> Option<(Timestamp, Duration)> {
+        self.secret.as_ref()?;
+        let renewed_at = self.management.as_ref().and_then(|management| management.renewed_at);
+        let end = self.secret_expires_at?;
+        Some((end, end.since(renewed_at.unwrap_or(self.registered_at))))
     }
 }
 
@@ -191,7 +247,7 @@ pub struct Refusal {
 }
 
 /// How long a refusal is remembered.
-pub const REFUSAL_LASTS: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 60 * 60);
+pub const REFUSAL_LASTS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Refusal {
     /// Whether it still counts for this issuer and document.

@@ -12,7 +12,7 @@ use reqwest::{Certificate, Client, ClientBuilder};
 use url::Url;
 
 use crate::problem::{Code, Problem};
-use crate::reach::{Beyond, Reach, Within};
+use crate::reach::{self, Beyond, Lookup, Reach, Within};
 
 /// Largest answer that is read, in bytes.
 const LARGEST: usize = 1024 * 1024;
@@ -40,9 +40,14 @@ impl Fetch {
     /// # Errors
     /// When the file cannot be used, or the system has no certificates at all.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Problem> {
+        Self::with_lookup(ca_file, reach::system)
+    }
+
+    fn with_lookup(ca_file: Option<&Path>, lookup: Lookup) -> Result<Self, Problem> {
         let client = |limit: Reach| -> Result<ClientBuilder, Problem> {
             // Some servers compress whatever is asked for; the cap counts what comes out.
-            Ok(base(ca_file)?.gzip(true).timeout(LONGEST).dns_resolver(Within(limit)))
+            let within = Within { limit, lookup };
+            Ok(base(ca_file)?.gzip(true).timeout(LONGEST).dns_resolver(within))
         };
         let build = |builder: ClientBuilder| builder.build().map_err(|error| no_client(&error));
         Ok(Self {
@@ -181,7 +186,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::{Fetch, LARGEST};
-    use crate::reach::Reach;
+    use crate::reach::{Found, Reach};
 
     /// Answers every connection with these bytes; gives its port and how many came.
     async fn answering(bytes: Vec<u8>) -> (u16, Arc<AtomicUsize>) {
@@ -231,6 +236,30 @@ mod tests {
         assert_eq!(came.load(Ordering::SeqCst), 0, "not even a connection");
         let found = get(&format!("http://127.0.0.1:{port}/x"), Reach::Loopback).await;
         assert_eq!(found.expect("an answer").status, 200, "where the user typed such an address");
+    }
+
+    /// 6.2-43: the name of a hostile server leads to a public address when it is looked at, and to
+    /// this machine ever after.
+    #[tokio::test]
+    async fn a_name_that_changes_its_address_between_check_and_use_reaches_nothing_private() {
+        static LOOKED_UP: AtomicUsize = AtomicUsize::new(0);
+        fn changing(_: String) -> Found {
+            let is_first = LOOKED_UP.fetch_add(1, Ordering::SeqCst) == 0;
+            let address = if is_first { [192, 0, 2, 1] } else { [127, 0, 0, 1] };
+            Box::pin(async move { Ok(vec![(address, 0).into()]) })
+        }
+        let (port, came) = answering(answer("200 OK", b"{}")).await;
+        let url = format!("http://changing.example:{port}/x");
+        let checked = Reach::of_url_by(&url.parse().expect("a URL"), changing).await;
+        assert_eq!(checked, Reach::Public, "a harmless server");
+        let fetch = Fetch::with_lookup(None, changing).expect("clients");
+        for limit in [checked, Reach::Private] {
+            let refused = fetch.send(Request::get_json(&url), limit).await;
+            assert!(matches!(refused, Err(NoAnswer::Forbidden(_))), "{refused:?}");
+        }
+        assert_eq!(came.load(Ordering::SeqCst), 0, "not even a connection");
+        let found = fetch.send(Request::get_json(&url), Reach::Loopback).await;
+        assert_eq!(found.expect("an answer").status, 200, "it does lead there");
     }
 
     /// 6.2-44: at most 1 MiB.

@@ -131,6 +131,9 @@ impl Problem {
             SignInError::Metadata { url, cause } => {
                 with(Code::MetadataInvalid).with("url", url).with("cause", cause)
             }
+            SignInError::Endless { target, asked } => with(Code::MetadataInvalid)
+                .with("url", target)
+                .with("cause", format_args!("after {asked} questions it leads to yet another")),
             SignInError::PkceUnsupported { issuer } => {
                 with(Code::PkceUnsupported).with("issuer", issuer)
             }

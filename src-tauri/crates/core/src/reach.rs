@@ -2,11 +2,24 @@
 //! the user typed. It is checked where a name is resolved, so a name cannot change its mind
 //! between check and use, and for literal addresses, which are never resolved.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 
 use keyfob_auth::server_url::is_loopback;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
+
+/// How the addresses of a name are found. Tests have names of their own.
+pub type Lookup = fn(String) -> Found;
+
+/// The addresses of a name, in their own time.
+pub type Found = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// As the system finds them.
+pub fn system(name: String) -> Found {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+}
 
 /// How private an address is; later is more private.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,14 +57,22 @@ impl Reach {
 
     /// Of the URL that the user typed: the most private address that its host has.
     pub async fn of_url(url: &Url) -> Self {
+        Self::of_url_by(url, system).await
+    }
+
+    pub(crate) async fn of_url_by(url: &Url, lookup: Lookup) -> Self {
         match url.host() {
             Some(Host::Ipv4(v4)) => Self::of(v4.into()),
             Some(Host::Ipv6(v6)) => Self::of(v6.into()),
             Some(Host::Domain(name)) => {
-                let Ok(found) = tokio::net::lookup_host((name, 0)).await else {
+                let Ok(found) = lookup(name.to_owned()).await else {
                     return Self::Public;
                 };
-                found.map(|address| Self::of(address.ip())).max().unwrap_or(Self::Public)
+                found
+                    .into_iter()
+                    .map(|address| Self::of(address.ip()))
+                    .max()
+                    .unwrap_or(Self::Public)
             }
             None => Self::Public,
         }
@@ -82,7 +103,12 @@ fn is_shared(address: Ipv4Addr) -> bool {
 
 /// A resolver that keeps back addresses beyond the reach.
 #[derive(Debug)]
-pub struct Within(pub Reach);
+pub struct Within {
+    /// The reach.
+    pub limit: Reach,
+    /// How addresses are found.
+    pub lookup: Lookup,
+}
 
 /// That every address of a name lies beyond the reach.
 #[derive(Debug, thiserror::Error)]
@@ -91,10 +117,9 @@ pub struct Beyond;
 
 impl Resolve for Within {
     fn resolve(&self, name: Name) -> Resolving {
-        let limit = self.0;
+        let (limit, finding) = (self.limit, (self.lookup)(name.as_str().to_owned()));
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = finding.await?;
             Ok(Box::new(within(found, limit)?.into_iter()) as Addrs)
         })
     }

@@ -1,19 +1,14 @@
 //! Handing the identity provider's assertion to the server's sign-in service (RFC 7523 section 2.1).
 
 use super::attempt::Attempt;
-use super::exchanging::grant;
 use super::token_request::TokenRequest;
-use super::{Input, Next, Outcome, Run, SignInError, State, Turn, failed, over};
+use super::{Input, Outcome, Run, State, Turn, over};
 use crate::id_jag;
 use crate::secret::Secret;
-use crate::token::{self, TokenError};
 use crate::wire::{NoAnswer, Response};
 
 #[derive(Debug)]
-pub(super) struct Asserting {
-    attempt: Attempt,
-    sent: TokenRequest,
-}
+pub(super) struct Asserting(pub(super) TokenRequest);
 
 impl Asserting {
     pub(super) fn enter(
@@ -25,14 +20,11 @@ impl Asserting {
         let endpoint = &attempt.site.server.token_endpoint;
         let wanted = attempt.wanted_assertion();
         let bare = id_jag::redeem(&attempt.registration, endpoint, assertion, wanted);
-        match TokenRequest::send(bare, &attempt, run, input) {
-            Ok((sent, request)) => (State::Asserting(Self { attempt, sent }), Next::Fetch(request)),
-            Err(error) => failed(error),
-        }
+        TokenRequest::send(bare, attempt, Self::wait, run, input)
     }
 
-    pub(super) fn attempt(&self) -> &Attempt {
-        &self.attempt
+    fn wait(sent: TokenRequest) -> State {
+        State::Asserting(Self(sent))
     }
 
     pub(super) fn on(
@@ -41,32 +33,11 @@ impl Asserting {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let Self { attempt, mut sent } = self;
-        let asked = sent.asked.clone();
-        let line = |result: String| asked.line(result, input);
-        let response = match asked.answered(answer, run, input) {
-            Ok(response) => response,
-            Err(error) => return failed(error),
+        let (sent, tokens) = match self.0.answered(answer, Self::wait, run, input) {
+            Ok(granted) => granted,
+            Err(turn) => return *turn,
         };
-        if let Some(request) = sent.again(&response, &attempt, run, input) {
-            return (State::Asserting(Self { attempt, sent }), Next::Fetch(request));
-        }
-        match token::parse_as(sent.token_type(), &response, input.now) {
-            Ok(tokens) => {
-                run.trace.push(line("access granted on the identity provider's word".to_owned()));
-                over(Outcome::SignedIn(Box::new(grant(&attempt, sent.key, tokens, run))))
-            }
-            Err(TokenError::Refused { error, said }) => {
-                run.trace.push(line(format!("HTTP {}: {error}", response.status)).warn());
-                let cause = TokenError::Refused { error: error.clone(), said };
-                let otherwise = |issuer| SignInError::Exchange { issuer, cause };
-                attempt.refused(error, otherwise, run, input)
-            }
-            Err(cause @ (TokenError::NotNow { .. } | TokenError::Unusable(_))) => {
-                run.trace.push(line(cause.to_string()).warn());
-                let issuer = attempt.issuer().to_owned();
-                failed(SignInError::Exchange { issuer, cause })
-            }
-        }
+        run.trace.push(sent.line("access granted on the identity provider's word", input));
+        over(Outcome::SignedIn(Box::new(sent.grant(tokens, run).1)))
     }
 }

@@ -260,7 +260,7 @@ fn resource(site: &Site, tried: &Tried, run: &Run) -> Option<String> {
     let named = named.unwrap_or_else(|| run.plan.server.as_str());
     match form {
         ResourceForm::AsNamed => Some(named.to_owned()),
-        ResourceForm::WithoutSlash => Some(named.strip_suffix('/').unwrap_or(named).to_owned()),
+        ResourceForm::WithoutSlash => Some(named.trim_end_matches('/').to_owned()),
         ResourceForm::Absent => None,
     }
 }

@@ -46,6 +46,14 @@ pub enum SignInError {
         /// Why.
         cause: BadMetadata,
     },
+    /// One answer leads to the next question, without an end.
+    #[error("{asked} requests have led to no end, the last of them to {target}")]
+    Endless {
+        /// What would have been asked next.
+        target: String,
+        /// How many requests were sent.
+        asked: u32,
+    },
     /// S256 is not advertised.
     #[error("{issuer} does not say that it protects sign-ins with PKCE")]
     PkceUnsupported {

@@ -17,7 +17,7 @@ use crate::wire::{NoAnswer, Request, Response};
 
 #[derive(Debug)]
 pub(super) struct FindingProvider {
-    attempt: Attempt,
+    pub(super) attempt: Attempt,
     provider: IdentityProvider,
     asked: Asked,
     rest: VecDeque<(MetadataForm, String)>,
@@ -58,25 +58,18 @@ impl FindingProvider {
         (State::FindingProvider(state), Next::Fetch(request))
     }
 
-    pub(super) fn attempt(&self) -> &Attempt {
-        &self.attempt
-    }
-
     pub(super) fn on(
         self,
         answer: Result<Response, NoAnswer>,
         run: &mut Run,
         input: &Input<'_>,
-    ) -> Turn {
+    ) -> Result<Turn, SignInError> {
         let asked = self.asked.clone();
         let line = |result: String| asked.line(result, input);
-        let response = match asked.answered(answer, run, input) {
-            Ok(response) => response,
-            Err(error) => return failed(error),
-        };
+        let response = asked.answered(answer, run, input)?;
         let Self { attempt, provider, rest, .. } = self;
         let source = IssuerSource::Configured;
-        match AuthorizationServer::parse(&response, &provider.issuer, source) {
+        Ok(match AuthorizationServer::parse(&response, &provider.issuer, source) {
             Ok(server) => {
                 run.trace.push(line("found".to_owned()).decision("your identity provider"));
                 Self::found(attempt, &provider, server, run, input)
@@ -95,7 +88,7 @@ impl FindingProvider {
                 run.trace.push(line(cause.to_string()).decision("not used").warn());
                 failed(SignInError::Metadata { url: text::without_query(&asked.url), cause })
             }
-        }
+        })
     }
 
     fn found(

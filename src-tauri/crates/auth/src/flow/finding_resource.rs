@@ -56,22 +56,19 @@ impl FindingResource {
         answer: Result<Response, NoAnswer>,
         run: &mut Run,
         input: &Input<'_>,
-    ) -> Turn {
+    ) -> Result<Turn, SignInError> {
         let asked = self.asked.clone();
         let line = |result: String| asked.line(result, input);
-        let response = match asked.answered(answer, run, input) {
-            Ok(response) => response,
-            Err(error) => return failed(error),
-        };
+        let response = asked.answered(answer, run, input)?;
         if is_not_here(response.status) {
             run.trace.push(line(format!("HTTP {}", response.status)).decision("not here"));
-            return Self::ask_next(self.challenge, self.rest, run, input);
+            return Ok(Self::ask_next(self.challenge, self.rest, run, input));
         }
         if response.status != 200 && !(300..400).contains(&response.status) {
             run.trace.push(line(format!("HTTP {}", response.status)).warn());
-            return failed(asked.out_of_order(&response));
+            return Err(asked.out_of_order(&response));
         }
-        match ProtectedResource::parse(&response, self.route, &run.plan.server) {
+        Ok(match ProtectedResource::parse(&response, self.route, &run.plan.server) {
             Ok(resource) => {
                 let named = resource.authorization_servers.join(", ");
                 let mut found = line("found".to_owned()).decision(match named.as_str() {
@@ -101,6 +98,6 @@ impl FindingResource {
                 run.trace.push(line(cause.to_string()).decision("not used").warn());
                 failed(SignInError::Metadata { url: text::without_query(&asked.url), cause })
             }
-        }
+        })
     }
 }

@@ -18,7 +18,7 @@ use crate::trace::{Step, TraceStep};
 const LONGEST_LINK: usize = 16 * 1024;
 
 pub(super) struct InBrowser {
-    attempt: Attempt,
+    pub(super) attempt: Attempt,
     binding: Binding,
     started: Timestamp,
 }
@@ -56,10 +56,6 @@ impl InBrowser {
         ));
         let visit = Visit { url: Secret::new(url), state: binding.state.clone() };
         (State::InBrowser(Self { attempt, binding, started: input.now }), Next::Browse(visit))
-    }
-
-    pub(super) fn attempt(&self) -> &Attempt {
-        &self.attempt
     }
 
     pub(super) fn on(self, event: Event, run: &mut Run, input: &Input<'_>) -> Turn {

@@ -52,9 +52,14 @@ use crate::grant::Grant;
 use crate::metadata::{AuthorizationServer, ProtectedResource};
 use crate::registration::{Refusal, Registration};
 use crate::secret::Secret;
+use crate::text;
 use crate::time::Timestamp;
-use crate::trace::TraceStep;
+use crate::trace::{Step, TraceStep};
 use crate::wire::{NoAnswer, Request, Response};
+
+/// Most requests of one sign-in. Honest servers need a dozen; one whose answers lead from one
+/// question to the next must not keep us asking.
+const MOST_REQUESTS: u32 = 30;
 
 /// What happened outside.
 #[derive(Clone, Debug)]
@@ -174,6 +179,8 @@ struct Run {
     only_surveys: bool,
     /// The probe was answered freely, and the sign-in goes on for what a later request met.
     answers_freely: bool,
+    /// How many requests were sent.
+    asked: u32,
     trace: Vec<TraceStep>,
     memos: Vec<Memo>,
 }
@@ -214,13 +221,20 @@ impl SignIn {
     }
 
     fn begin(plan: Plan, only_surveys: bool, now: Timestamp, entropy: &Entropy) -> (Self, Next) {
-        let mut run =
-            Run { plan, only_surveys, answers_freely: false, trace: Vec::new(), memos: Vec::new() };
+        let mut run = Run {
+            plan,
+            only_surveys,
+            answers_freely: false,
+            asked: 0,
+            trace: Vec::new(),
+            memos: Vec::new(),
+        };
         let input = Input { now, entropy };
-        let (state, next) = match run.plan.challenge.clone() {
+        let turn = match run.plan.challenge.clone() {
             Some(challenge) => FindingResource::enter(Some(challenge), &mut run, &input),
             None => Probing::enter(&mut run, &input),
         };
+        let (state, next) = counted(turn, &mut run, &input);
         (Self { state, run }, next)
     }
 
@@ -229,28 +243,41 @@ impl SignIn {
         let input = Input { now, entropy };
         let run = &mut self.run;
         let state = std::mem::replace(&mut self.state, State::Over);
-        let (state, next) = match (state, event) {
+        let turn = match (state, event) {
             (State::Over, _) => (State::Over, Next::Wait),
             (State::InBrowser(state), event) => state.on(event, run, &input),
             (_, Event::TimedOut) => failed(SignInError::TimedOut),
             (_, Event::Cancelled) => failed(SignInError::Cancelled),
-            (State::Probing(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::FindingResource(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Probing(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
+            (State::FindingResource(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::FindingServer(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::FillingIn(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::Registering(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Registering(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::Preflighting(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::Pushing(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::Pushing(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::Exchanging(state), Event::Answer(answer)) => state.on(answer, run, &input),
             (State::Granting(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::FindingProvider(state), Event::Answer(answer)) => state.on(answer, run, &input),
-            (State::Vouching(state), Event::Answer(answer)) => state.on(answer, run, &input),
+            (State::FindingProvider(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
+            (State::Vouching(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::Asserting(state), Event::Answer(answer)) => state.on(answer, run, &input),
             // A stray callback or click while an answer is awaited changes nothing.
             (state, Event::Callback(_) | Event::BrowserFailed(_) | Event::TryAnotherWay) => {
                 (state, Next::Wait)
             }
         };
+        let (state, next) = counted(turn, run, &input);
         self.state = state;
         next
     }
@@ -273,14 +300,14 @@ impl SignIn {
     /// The issuer and the registration in use, once they are chosen.
     pub fn registration(&self) -> Option<&Registration> {
         let attempt: &Attempt = match &self.state {
-            State::Preflighting(state) => state.attempt(),
-            State::Pushing(state) => state.attempt(),
-            State::InBrowser(state) => state.attempt(),
-            State::Exchanging(state) => state.attempt(),
-            State::Granting(state) => state.attempt(),
-            State::FindingProvider(state) => state.attempt(),
-            State::Vouching(state) => state.attempt(),
-            State::Asserting(state) => state.attempt(),
+            State::Preflighting(state) => &state.attempt,
+            State::Pushing(state) => &state.attempt,
+            State::InBrowser(state) => &state.attempt,
+            State::Exchanging(state) => &state.0.attempt,
+            State::Granting(state) => &state.0.attempt,
+            State::FindingProvider(state) => &state.attempt,
+            State::Vouching(state) => &state.attempt,
+            State::Asserting(state) => &state.0.attempt,
             State::Probing(_)
             | State::FindingResource(_)
             | State::FindingServer(_)
@@ -290,6 +317,29 @@ impl SignIn {
         };
         Some(&attempt.registration)
     }
+}
+
+/// Counts what is asked, and ends what does not end by itself.
+fn counted(turn: Turn, run: &mut Run, input: &Input<'_>) -> Turn {
+    let (_, Next::Fetch(request)) = &turn else { return turn };
+    run.asked += 1;
+    if run.asked <= MOST_REQUESTS {
+        return turn;
+    }
+    let target = text::without_query(&request.url);
+    run.trace.push(
+        TraceStep::new(input.now, Step::ServerMetadata, "not asked")
+            .target(&target)
+            .decision("stopped")
+            .reason(format!("{MOST_REQUESTS} requests have led to no end"))
+            .warn(),
+    );
+    failed(SignInError::Endless { target, asked: MOST_REQUESTS })
+}
+
+/// What a step leads to, or the end that it has come to.
+fn settled(step: Result<Turn, SignInError>) -> Turn {
+    step.unwrap_or_else(failed)
 }
 
 fn failed(error: SignInError) -> Turn {

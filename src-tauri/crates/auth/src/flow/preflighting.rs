@@ -13,7 +13,7 @@ use crate::wire::{NoAnswer, Request, Response};
 
 #[derive(Debug)]
 pub(super) struct Preflighting {
-    attempt: Attempt,
+    pub(super) attempt: Attempt,
     asked: Asked,
 }
 
@@ -36,10 +36,6 @@ impl Preflighting {
         let request = Request::get(url, "text/html,application/xhtml+xml,*/*;q=0.8");
         let asked = Asked::now(Step::Preflight, request.url.as_str(), input);
         (State::Preflighting(Self { attempt, asked }), Next::Fetch(request))
-    }
-
-    pub(super) fn attempt(&self) -> &Attempt {
-        &self.attempt
     }
 
     pub(super) fn on(

@@ -51,19 +51,16 @@ impl Probing {
         answer: Result<Response, NoAnswer>,
         run: &mut Run,
         input: &Input<'_>,
-    ) -> Turn {
+    ) -> Result<Turn, SignInError> {
         let asked = self.asked.clone();
         let line = |result: String| asked.line(result, input);
-        let response = match asked.answered(answer, run, input) {
-            Ok(response) => response,
-            Err(error) => return failed(error),
-        };
+        let response = asked.answered(answer, run, input)?;
         if let Some(url) = moved(&asked.url, &response).filter(|_| self.hops < MOST_HOPS) {
             run.trace.push(line(format!("HTTP {}", response.status)).decision("asking there"));
             let asked = Asked::now(Step::Probe, url, input);
-            return Self { asked, hops: self.hops + 1, ..self }.ask(run);
+            return Ok(Self { asked, hops: self.hops + 1, ..self }.ask(run));
         }
-        match judge(&response, self.form) {
+        Ok(match judge(&response, self.form) {
             Verdict::OtherEra => {
                 run.trace.push(
                     line(format!("HTTP {}", response.status))
@@ -112,7 +109,7 @@ impl Probing {
                 run.trace.push(line(found.clone()).decision("not an MCP server").warn());
                 failed(SignInError::NotMcp { found })
             }
-        }
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::wire::{NoAnswer, Response};
 
 #[derive(Debug)]
 pub(super) struct Pushing {
-    attempt: Attempt,
+    pub(super) attempt: Attempt,
     binding: PendingBinding,
     asked: Asked,
 }
@@ -54,31 +54,24 @@ impl Pushing {
         (State::Pushing(state), Next::Fetch(request))
     }
 
-    pub(super) fn attempt(&self) -> &Attempt {
-        &self.attempt
-    }
-
     pub(super) fn on(
         self,
         answer: Result<Response, NoAnswer>,
         run: &mut Run,
         input: &Input<'_>,
-    ) -> Turn {
+    ) -> Result<Turn, SignInError> {
         let asked = self.asked.clone();
         let line = |result: String| asked.line(result, input);
-        let response = match asked.answered(answer, run, input) {
-            Ok(response) => response,
-            Err(error) => return failed(error),
-        };
+        let response = asked.answered(answer, run, input)?;
         let body = response.json_object().unwrap_or_default();
         let member = |name: &str| body.get(name).and_then(Value::as_str);
         if let (200 | 201, Some(request_uri)) = (response.status, member("request_uri")) {
             run.trace.push(line("accepted".to_owned()));
             let url = self.attempt.request(&self.binding.0, &run.plan).pushed_url(request_uri);
-            return InBrowser::enter_with(self.attempt, self.binding.0, url, run, input);
+            return Ok(InBrowser::enter_with(self.attempt, self.binding.0, url, run, input));
         }
         run.trace.push(line(format!("HTTP {}", response.status)).warn());
-        match member("error").map(ErrorCode::parse) {
+        Ok(match member("error").map(ErrorCode::parse) {
             // A push endpoint has no other word for a redirect URI that it does not take (RFC 9126
             // section 2.3).
             Some(error @ (ErrorCode::InvalidRequest | ErrorCode::InvalidRedirectUri)) => {
@@ -91,6 +84,6 @@ impl Pushing {
                 self.attempt.refused(error.clone(), otherwise, run, input)
             }
             None => failed(asked.out_of_order(&response)),
-        }
+        })
     }
 }

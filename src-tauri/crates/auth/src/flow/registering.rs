@@ -59,13 +59,10 @@ impl Registering {
         answer: Result<Response, NoAnswer>,
         run: &mut Run,
         input: &Input<'_>,
-    ) -> Turn {
+    ) -> Result<Turn, SignInError> {
         let asked = self.asked.clone();
         let line = |result: String| asked.line(result, input);
-        let response = match asked.answered(answer, run, input) {
-            Ok(response) => response,
-            Err(error) => return failed(error),
-        };
+        let response = asked.answered(answer, run, input)?;
         let parsed = dcr::parse(
             &response,
             &self.site.server,
@@ -74,7 +71,7 @@ impl Registering {
             self.reason.clone(),
             input.now,
         );
-        match parsed {
+        Ok(match parsed {
             Ok(registration) => {
                 run.trace.push(
                     line("dcr".to_owned())
@@ -96,7 +93,7 @@ impl Registering {
                 let issuer = self.site.server.issuer.clone();
                 if is_about_redirect(&cause) {
                     let otherwise = SignInError::Registration { issuer, cause };
-                    return ladder::by_name(self.site, &self.tried, otherwise, run, input);
+                    return Ok(ladder::by_name(self.site, &self.tried, otherwise, run, input));
                 }
                 failed(match cause {
                     RegistrationError::Closed { .. } => {
@@ -106,7 +103,7 @@ impl Registering {
                     cause => SignInError::Registration { issuer, cause },
                 })
             }
-        }
+        })
     }
 }
 

@@ -2,75 +2,142 @@
 //! assertion, and the proof of possession of the key that the token is to be bound to.
 
 use super::attempt::Attempt;
-use super::{Asked, Input, Run, SignInError};
+use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::client_assertion;
 use crate::dpop;
+use crate::grant::Grant;
 use crate::jwt::SigningKey;
-use crate::token::TokenType;
-use crate::trace::Step;
-use crate::wire::{Request, Response};
+use crate::token::{self, TokenError, TokenType, Tokens};
+use crate::trace::{Step, TraceStep};
+use crate::wire::{NoAnswer, Request, Response};
 
-/// What was sent to a token endpoint.
+/// What was sent to a token endpoint, and for which attempt.
 #[derive(Debug)]
 pub(super) struct TokenRequest {
-    pub(super) asked: Asked,
+    pub(super) attempt: Attempt,
+    asked: Asked,
     /// The key that the token is to be bound to (RFC 9449); made for this grant alone.
-    pub(super) key: Option<SigningKey>,
+    key: Option<SigningKey>,
     bare: Request,
     has_nonce: bool,
 }
 
 impl TokenRequest {
-    /// Sends `bare`.
+    /// Sends `bare`, and waits for its answer in the state that `wait` makes.
     pub(super) fn send(
         bare: Option<Request>,
-        attempt: &Attempt,
+        attempt: Attempt,
+        wait: fn(Self) -> State,
         run: &Run,
         input: &Input<'_>,
-    ) -> Result<(Self, Request), SignInError> {
-        let unsafe_link = || SignInError::UnsafeLink { issuer: attempt.issuer().to_owned() };
-        let bare = bare.ok_or_else(unsafe_link)?;
+    ) -> Turn {
+        let issuer = attempt.issuer().to_owned();
+        match Self::sealed_first(bare, attempt, run, input) {
+            Some((sent, request)) => (wait(sent), Next::Fetch(request)),
+            None => failed(SignInError::UnsafeLink { issuer }),
+        }
+    }
+
+    fn sealed_first(
+        bare: Option<Request>,
+        attempt: Attempt,
+        run: &Run,
+        input: &Input<'_>,
+    ) -> Option<(Self, Request)> {
+        let bare = bare?;
         // At the identity provider nothing is bound.
         let wants_key =
             attempt.errand.is_none() && run.plan.extensions.wants_dpop(&attempt.site.ground);
         let key = match wants_key {
-            true => Some(SigningKey::generate(input.entropy).ok_or_else(unsafe_link)?),
+            true => Some(SigningKey::generate(input.entropy)?),
             false => None,
         };
         let asked = Asked::now(Step::Token, bare.url.as_str(), input);
-        let sent = Self { asked, key, bare, has_nonce: false };
-        let request = sent.sealed(None, attempt, input).ok_or_else(unsafe_link)?;
-        Ok((sent, request))
+        let sent = Self { attempt, asked, key, bare, has_nonce: false };
+        let request = sent.sealed(None, input)?;
+        Some((sent, request))
     }
 
-    /// What the answer has to bring.
-    pub(super) fn token_type(&self) -> TokenType {
-        if self.key.is_some() { TokenType::Dpop } else { TokenType::Bearer }
+    /// The tokens of the answer, or what else it leads to. Only where the server has not looked at
+    /// what was sent yet, because the proof beside it lacks a nonce, it is sent once more.
+    pub(super) fn answered(
+        mut self,
+        answer: Result<Response, NoAnswer>,
+        wait: fn(Self) -> State,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Result<(Self, Tokens), Box<Turn>> {
+        let end = |turn| Err(Box::new(turn));
+        let response = match self.asked.answered(answer, run, input) {
+            Ok(response) => response,
+            Err(error) => return end(failed(error)),
+        };
+        if let Some(request) = self.again(&response, run, input) {
+            return end((wait(self), Next::Fetch(request)));
+        }
+        let token_type = if self.key.is_some() { TokenType::Dpop } else { TokenType::Bearer };
+        match token::parse_as(token_type, &response, input.now) {
+            Ok(tokens) => Ok((self, tokens)),
+            Err(TokenError::Refused { error, said }) => {
+                let line = self.line(format!("HTTP {}: {error}", response.status), input);
+                run.trace.push(line.warn());
+                let cause = TokenError::Refused { error: error.clone(), said };
+                let otherwise = |issuer| SignInError::Exchange { issuer, cause };
+                end(self.attempt.refused(error, otherwise, run, input))
+            }
+            Err(cause @ (TokenError::NotNow { .. } | TokenError::Unusable(_))) => {
+                run.trace.push(self.line(cause.to_string(), input).warn());
+                let issuer = self.attempt.issuer().to_owned();
+                end(failed(SignInError::Exchange { issuer, cause }))
+            }
+        }
+    }
+
+    /// A line of the trace about what came back.
+    pub(super) fn line(&self, result: impl Into<String>, input: &Input<'_>) -> TraceStep {
+        self.asked.line(result, input)
+    }
+
+    /// The grant that the tokens make.
+    pub(super) fn grant(self, tokens: Tokens, run: &Run) -> (Attempt, Grant) {
+        let Self { attempt, key, .. } = self;
+        let server = &attempt.site.server;
+        let grant = Grant {
+            registration: attempt.registration.clone(),
+            server: run.plan.server.as_str().to_owned(),
+            resource: attempt.resource.clone(),
+            token_endpoint: server.token_endpoint.clone(),
+            revocation_endpoint: server.revocation_endpoint.clone(),
+            requested_scopes: attempt.scopes.clone(),
+            scopes: tokens.scopes.unwrap_or_else(|| attempt.scopes.clone()),
+            account: tokens.account,
+            access: tokens.access,
+            refresh: tokens.refresh,
+            issued_at: tokens.issued_at,
+            expires_at: tokens.expires_at,
+            dpop_key: key,
+            way: run.plan.extensions.way,
+        };
+        (attempt, grant)
     }
 
     /// The same once more, where the answer demands a nonce (RFC 9449 section 8). Once: whoever
     /// demands another then is out of order.
-    pub(super) fn again(
-        &mut self,
-        response: &Response,
-        attempt: &Attempt,
-        run: &mut Run,
-        input: &Input<'_>,
-    ) -> Option<Request> {
+    fn again(&mut self, response: &Response, run: &mut Run, input: &Input<'_>) -> Option<Request> {
         let is_first = self.key.is_some() && !self.has_nonce;
         let nonce = dpop::wanted_nonce(response).filter(|_| is_first)?;
-        let request = self.sealed(Some(&nonce), attempt, input)?;
-        let line = self.asked.line(format!("HTTP {}: use_dpop_nonce", response.status), input);
+        let request = self.sealed(Some(&nonce), input)?;
+        let line = self.line(format!("HTTP {}: use_dpop_nonce", response.status), input);
         run.trace.push(line.decision("once more, with its nonce"));
         self.has_nonce = true;
         self.asked.at = input.now;
         Some(request)
     }
 
-    fn sealed(&self, nonce: Option<&str>, attempt: &Attempt, input: &Input<'_>) -> Option<Request> {
+    fn sealed(&self, nonce: Option<&str>, input: &Input<'_>) -> Option<Request> {
         let mut request = self.bare.clone();
         let (now, entropy) = (input.now, input.entropy);
-        client_assertion::add(&mut request, &attempt.registration, now, entropy)?;
+        client_assertion::add(&mut request, &self.attempt.registration, now, entropy)?;
         if let Some(key) = &self.key {
             dpop::add(&mut request, key, nonce, now, entropy)?;
         }

@@ -16,7 +16,7 @@ use crate::wire::{NoAnswer, Response};
 
 #[derive(Debug)]
 pub(super) struct Vouching {
-    attempt: Attempt,
+    pub(super) attempt: Attempt,
     /// The issuer of the identity provider.
     provider: String,
     asked: Asked,
@@ -41,23 +41,16 @@ impl Vouching {
         (State::Vouching(Self { attempt, provider, asked }), Next::Fetch(request))
     }
 
-    pub(super) fn attempt(&self) -> &Attempt {
-        &self.attempt
-    }
-
     pub(super) fn on(
         self,
         answer: Result<Response, NoAnswer>,
         run: &mut Run,
         input: &Input<'_>,
-    ) -> Turn {
+    ) -> Result<Turn, SignInError> {
         let asked = self.asked.clone();
         let line = |result: String| asked.line(result, input);
-        let response = match asked.answered(answer, run, input) {
-            Ok(response) => response,
-            Err(error) => return failed(error),
-        };
-        match id_jag::parse(&response) {
+        let response = asked.answered(answer, run, input)?;
+        Ok(match id_jag::parse(&response) {
             Ok(assertion) => {
                 let said = "the identity provider vouches for you".to_owned();
                 run.trace.push(line(said));
@@ -75,7 +68,7 @@ impl Vouching {
                 );
                 failed(SignInError::Exchange { issuer: self.provider, cause })
             }
-        }
+        })
     }
 }
 

@@ -15,6 +15,8 @@ mod refresh;
 mod report;
 mod reports;
 mod requests;
+#[cfg(test)]
+mod scripted;
 mod sign_in;
 mod sign_out;
 mod slot;

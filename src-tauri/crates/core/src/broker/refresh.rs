@@ -199,3 +199,83 @@ impl Kept {
         (stored.refresh != used.refresh).then(|| Box::new(stored))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keyfob_auth::grant::Grant;
+    use keyfob_auth::registration::{
+        AuthMethod, Reason, ReasonCode, Registration, RegistrationKind,
+    };
+    use keyfob_auth::{Secret, Timestamp};
+    use serde_json::json;
+
+    use super::{End, Kept, refresh};
+    use crate::broker::controller::entry;
+    use crate::broker::scripted::Scripted;
+    use crate::broker::turn::Turn;
+    use crate::fetch::Fetch;
+    use crate::vault::{EntryKind, Vault};
+
+    fn grant(origin: &str, refresh: &str) -> Grant {
+        Grant {
+            registration: Registration {
+                kind: RegistrationKind::Cimd,
+                client_id: "https://keyfob.example/client.json".into(),
+                secret: None,
+                auth_method: AuthMethod::None,
+                issuer: origin.into(),
+                redirect_uri: "http://127.0.0.1:15393/callback".into(),
+                registered_at: Timestamp(0),
+                secret_expires_at: None,
+                reason: Reason::new(ReasonCode::OfferedAndAccepted),
+                management: None,
+            },
+            server: format!("{origin}/mcp"),
+            resource: None,
+            token_endpoint: format!("{origin}/token"),
+            revocation_endpoint: None,
+            requested_scopes: Vec::new(),
+            scopes: Vec::new(),
+            account: None,
+            access: Secret::new(format!("access of {refresh}")),
+            refresh: Some(Secret::new(refresh)),
+            issued_at: Timestamp(0),
+            expires_at: Some(Timestamp(1)),
+            dpop_key: None,
+            way: Default::default(),
+        }
+    }
+
+    /// spec 3.10-2b: another process has used the refresh token, and has put what it got into the
+    /// vault: the loser takes it from there, and erases nothing.
+    #[tokio::test]
+    async fn a_token_that_another_process_has_used_is_looked_for_in_the_vault() {
+        let service = Scripted::start(|_, _| (400, json!({"error": "invalid_grant"}))).await;
+        let ours = grant(&service.origin, "used");
+        for (stored, is_saved_by_another) in [("theirs", true), ("used", false)] {
+            let kept = Kept {
+                vault: Vault::memory(),
+                entry: entry(EntryKind::Grant, "id").expect("an entry"),
+                turn: Turn::default(),
+                epoch: 0,
+            };
+            let (vault, at) = (kept.vault.clone(), kept.entry.clone());
+            vault.put(&at, grant(&service.origin, stored).encode()).await.expect("put");
+            let url = service.origin.parse().expect("a URL");
+            let fetch = Fetch::new(None).expect("clients");
+            match refresh(Box::new(ours.clone()), url, fetch, kept).await {
+                End::Renewed { grant, unsaved: None, .. } if is_saved_by_another => {
+                    assert_eq!(grant.access.expose(), "access of theirs");
+                }
+                End::Dead { is_client_gone: false, .. } if !is_saved_by_another => {}
+                end => panic!("{stored}: {end:?}"),
+            }
+            let left = vault.get(&at).await.expect("a vault").expect("a grant");
+            let left = Grant::decode(&left).expect("ours").refresh.expect("a token");
+            assert_eq!(left.expose(), stored, "a loser erases nothing");
+        }
+        let asked = service.came("POST /token");
+        assert_eq!(asked.len(), 2, "once each time");
+        assert!(asked.iter().all(|asked| asked.body.contains("refresh_token=used")));
+    }
+}

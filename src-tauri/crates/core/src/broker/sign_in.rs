@@ -21,6 +21,9 @@ use crate::reach::Reach;
 use crate::vault::{EntryId, Vault};
 use crate::view::Progress;
 
+#[cfg(test)]
+mod tests;
+
 /// How long a person has.
 pub const WINDOW: Duration = Duration::from_secs(600);
 
@@ -192,6 +195,8 @@ impl Task {
             let event = tokio::select! {
                 Some(response) = came.recv() => Event::Callback(response),
                 wish = self.wishes.recv() => match wish {
+                    // The browser has come back already.
+                    Some(Wish::OpenAgain) if !self.callbacks.awaits(&visit.state) => continue,
                     Some(Wish::OpenAgain) => {
                         self.callbacks.forget_link(&nonce);
                         (nonce, cause) = self.open(&visit).await?;
@@ -218,7 +223,8 @@ impl Task {
     /// Sends the browser to a fresh one-time link; gives its nonce, and why no browser came where
     /// none did.
     async fn open(&mut self, visit: &Visit) -> Result<(String, String), Problem> {
-        let nonce = self.callbacks.link(&visit.url).map_err(Problem::internal)?;
+        let link = self.callbacks.link(&visit.url, &visit.state).map_err(Problem::internal)?;
+        let nonce = link.ok_or_else(|| Problem::internal("nobody awaits the browser"))?;
         let until = clock::now().plus(self.deadline.saturating_duration_since(Instant::now()));
         let link = format!("{}/go/{nonce}", self.origin);
         let wishing = self.wishing.clone();

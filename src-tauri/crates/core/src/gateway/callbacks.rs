@@ -84,15 +84,24 @@ impl Callbacks {
         lock(&self.pending).remove(&name(state));
     }
 
-    /// Makes a one-time link to `url`; process arguments can be read by others, this cannot be
-    /// used twice.
+    /// Whether an answer with this state is awaited.
+    pub fn awaits(&self, state: &Secret) -> bool {
+        lock(&self.pending).contains_key(&name(state))
+    }
+
+    /// Makes a one-time link to `url`, from where a browser comes back with `state`; process
+    /// arguments can be read by others, this cannot be used twice. `None` where nobody awaits that
+    /// state: no browser is sent out before there is somebody to come back to.
     ///
     /// # Errors
     /// When the system gives no randomness.
-    pub fn link(&self, url: &Secret) -> Result<String, getrandom::Error> {
+    pub fn link(&self, url: &Secret, state: &Secret) -> Result<Option<String>, getrandom::Error> {
+        if !self.awaits(state) {
+            return Ok(None);
+        }
         let nonce = clock::random_hex(16)?;
         lock(&self.links).insert(nonce.clone(), url.clone());
-        Ok(nonce)
+        Ok(Some(nonce))
     }
 
     /// Takes a link; it works once.
@@ -193,9 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn a_link_works_once() {
+    fn a_link_works_once_and_only_where_somebody_waits_behind_it() {
         let callbacks = Callbacks::default();
-        let nonce = callbacks.link(&Secret::new("https://a/authorize")).expect("a link");
+        let (url, state) = (Secret::new("https://a/authorize"), Secret::new("s1"));
+        let link = || callbacks.link(&url, &state).expect("randomness");
+        assert_eq!(link(), None, "nobody would wait for the browser");
+        let (_news, page) = watch::channel(PageNews::Working);
+        callbacks.expect(&state, "notion", "127.0.0.1:1", mpsc::unbounded_channel().0, page);
+        let nonce = link().expect("a link");
         assert!(callbacks.take_link(&nonce).is_some());
         assert!(callbacks.take_link(&nonce).is_none());
     }

@@ -264,3 +264,32 @@ async fn drain(mut response: reqwest::Response) {
     };
     let _ = tokio::time::timeout(Duration::from_secs(1), reading).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keyfob_auth::ServerUrl;
+    use keyfob_auth::challenge::Challenge;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::{Asking, DECISION};
+    use crate::gateway::seat::Seat;
+    use crate::problem::Code;
+
+    /// A client does not wait for ever for its person to decide.
+    #[tokio::test(start_paused = true)]
+    async fn a_person_who_does_not_decide_about_more_access_is_waited_for_two_minutes() {
+        let upstream = ServerUrl::parse("https://h/mcp").expect("a server URL");
+        let seat = Arc::new(Seat::new("id".into(), "name".into(), upstream));
+        let (broker, mut asks) = mpsc::unbounded_channel();
+        let asking = Asking { broker: &broker, seat: &seat, holds: true };
+        let challenge = Challenge { scope: Some("files:write".into()), ..Challenge::default() };
+        let began = Instant::now();
+        let told = asking.scope_wanted(Some(1), challenge).await.expect_err("nobody decided");
+        assert_eq!((told.code, began.elapsed()), (Code::ScopeNeeded, DECISION));
+        assert_eq!(told.params["scopes"], "files:write");
+        assert!(asks.try_recv().is_ok(), "the broker was asked");
+    }
+}

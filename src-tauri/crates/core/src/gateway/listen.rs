@@ -58,9 +58,13 @@ pub async fn take_port(port: u16) -> io::Result<Listeners> {
 /// # Errors
 /// `AddrInUse` when all are busy.
 pub async fn choose_port() -> io::Result<Listeners> {
+    first_free(&PORTS).await
+}
+
+async fn first_free(ports: &[u16]) -> io::Result<Listeners> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for port in PORTS {
-        match take_port(port).await {
+    for port in ports {
+        match take_port(*port).await {
             Ok(listeners) => return Ok(listeners),
             Err(error) => last = error,
         }
@@ -92,7 +96,7 @@ mod tests {
 
     use tokio::net::TcpListener;
 
-    use super::{free_port, take_port};
+    use super::{first_free, free_port, take_port};
 
     /// 6.2-21, 6.2-28: a foreign listener on either family could receive what is meant for us.
     #[tokio::test]
@@ -116,5 +120,21 @@ mod tests {
         let listeners = free_port().await.expect("a port");
         let port = listeners.port().expect("a port");
         assert!(take_port(port).await.is_err());
+    }
+
+    /// D-05: of the ports in our document a busy one is passed over, in their order.
+    #[tokio::test]
+    async fn the_first_port_that_is_free_on_both_families_is_chosen() {
+        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let mut ports = vec![v4.local_addr().expect("an address").port()];
+        let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.ok();
+        ports.extend(v6.iter().map(|v6| v6.local_addr().expect("an address").port()));
+        let free: Vec<_> = [free_port().await, free_port().await].map(|f| f.expect("free")).into();
+        let free: Vec<u16> = free.into_iter().map(|f| f.port().expect("a port")).collect();
+        ports.extend(&free);
+        let chosen = first_free(&ports).await.expect("two are free");
+        assert_eq!(chosen.port().expect("a port"), free[0]);
+        let none = first_free(&ports[..ports.len() - 2]).await;
+        assert!(none.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
     }
 }

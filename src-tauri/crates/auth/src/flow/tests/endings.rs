@@ -3,11 +3,14 @@
 use serde_json::json;
 
 use super::world::{
-    AUTHORIZE, OAUTH_FORM, OPENID_FORM, PATH_FORM, PUSH, REGISTER, SERVER, TOKEN, Walk, World,
-    known, page, plan, reply,
+    AUTHORIZE, Answer, OAUTH_FORM, OPENID_FORM, ORIGIN, PATH_FORM, PUSH, REGISTER, ROOT_FORM,
+    SERVER, TOKEN, Walk, World, complete, earlier, known, list, page, plan, redirect, reply,
+    resource_of,
 };
 use crate::authorize::AuthorizationResponse;
-use crate::flow::{Event, Plan, SignInError};
+use crate::flow::{Event, MOST_REQUESTS, Plan, SignInError};
+use crate::registration::Registration;
+use crate::trace::Weight;
 
 /// One walk into each state, left there with its question open.
 fn every_state() -> Vec<(&'static str, Walk)> {
@@ -100,4 +103,48 @@ fn trace_lines_and_memos_are_handed_out_once() {
     once.dedup();
     assert_eq!(results, once, "no line comes twice");
     assert!(walk.trace.iter().all(|line| line.target.as_deref().is_none_or(|t| !t.contains('?'))));
+}
+
+fn moved(to: &str) -> Answer {
+    let mut response = redirect(to).expect("an answer");
+    response.status = 308;
+    Ok(response)
+}
+
+/// Each answer is one that an honest server may give, and together they lead nowhere.
+#[test]
+fn a_maze_of_answers_is_left_after_thirty_requests() {
+    const LAST: &str = "https://as5.test/t";
+    let hop = |n: usize| format!("{SERVER}{}", "/x".repeat(n));
+    let issuers: Vec<_> = (1..=5).map(|n| format!("https://as{n}.test/t")).collect();
+    let issuers: Vec<_> = issuers.iter().map(String::as_str).collect();
+    let mut world = World::usual();
+    for n in 0..3 {
+        world = world.with(&hop(n), moved(&hop(n + 1)));
+    }
+    let era = json!({"jsonrpc": "2.0", "id": "keyfob-probe", "error": {"code": -1, "message": ""}});
+    let refused = |error: &str| reply(400, json!({"error": error}));
+    let register = format!("{LAST}/register");
+    let world = world
+        .with(&hop(3), reply(400, era))
+        .then(&hop(3), page(401))
+        .with(PATH_FORM, page(404))
+        .with(ROOT_FORM, resource_of(ORIGIN, &issuers))
+        .with("https://as5.test/t/.well-known/openid-configuration", reply(200, complete(LAST)))
+        .with(&format!("{LAST}/authorize"), page(400))
+        .with(&register, refused("invalid_client_metadata"))
+        .then(&register, reply(201, json!({"client_id": "made"})))
+        .then(&register, refused("invalid_client_metadata"))
+        .then(&register, reply(201, json!({"client_id": "made by name"})));
+    // From earlier sign-ins at all of them, so that none is asked before the others.
+    let held = |issuer: &&str| Registration { issuer: (*issuer).to_owned(), ..earlier() };
+    let registrations = issuers.iter().map(held).collect();
+    let plan = Plan { challenge: None, registrations, scopes: list("a"), ..plan() };
+    let walk = Walk::start(plan, world);
+    assert_eq!(walk.asked.len(), MOST_REQUESTS as usize, "{:#?}", walk.places());
+    let SignInError::Endless { asked, .. } = walk.error() else { panic!("{:?}", walk.error()) };
+    assert_eq!(*asked, MOST_REQUESTS);
+    let line = walk.trace.last().expect("a line");
+    assert_eq!((line.decision.as_deref(), line.weight), (Some("stopped"), Weight::Warn));
+    assert!(walk.visits.is_empty(), "nobody was troubled");
 }

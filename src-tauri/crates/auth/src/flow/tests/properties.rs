@@ -174,6 +174,7 @@ fn the_random_worlds_reach_every_ending() {
                 SignInError::NotMcp { .. } => "not mcp",
                 SignInError::NoAuthorizationServer => "no authorization server",
                 SignInError::Metadata { .. } => "metadata",
+                SignInError::Endless { .. } => "endless",
                 SignInError::PkceUnsupported { .. } => "pkce",
                 SignInError::OtherService { .. } => "other service",
                 SignInError::NoRegistrationRoute { .. } => "no route",

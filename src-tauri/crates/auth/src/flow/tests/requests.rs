@@ -6,11 +6,12 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::world::{
-    AUTHORIZE, ISSUER, PATH_FORM, PUSH, REDIRECT, REGISTER, SERVER, TOKEN, Walk, World, form,
-    known, list, page, plan, query, reply, resource_of, silence, typed,
+    AUTHORIZE, ISSUER, ORIGIN, PATH_FORM, PUSH, REDIRECT, REGISTER, SERVER, TOKEN, Walk, World,
+    complete, form, known, list, page, plan, query, reply, resource_of, silence, typed,
 };
 use crate::challenge::Challenge;
 use crate::flow::{Memo, Plan, ResourceForm, SignInError};
+use crate::server_url::ServerUrl;
 use crate::token::TokenError;
 
 fn wanting(scope: &str, plan: Plan) -> Plan {
@@ -295,4 +296,27 @@ fn a_refused_resource_indicator_is_tried_without_its_slash_and_then_left_out() {
     assert_eq!(walk.link()["resource"], "https://mcp.test", "it is remembered");
     walk.approve();
     assert_eq!(walk.grant().resource.as_deref(), Some("https://mcp.test"));
+}
+
+/// One slash after the other would be taken away, and the push tells no person that it goes on.
+#[test]
+fn a_resource_that_ends_in_several_slashes_is_tried_three_times_and_no_more() {
+    let server = "https://mcp.test/public/mcp//";
+    let mut document = complete(ORIGIN);
+    document["require_pushed_authorization_requests"] = json!(true);
+    document["pushed_authorization_request_endpoint"] = json!(PUSH);
+    let world = World::usual()
+        .with(PATH_FORM, page(404))
+        .with(&format!("{ORIGIN}/.well-known/oauth-authorization-server"), reply(200, document))
+        .with(PUSH, reply(400, json!({"error": "invalid_target"})));
+    let server = ServerUrl::parse(server).expect("a server URL");
+    let walk = Walk::start(Plan { server, ..plan() }, world);
+    assert!(matches!(walk.error(), SignInError::Refused { .. }), "{:?}", walk.error());
+    let sent = walk.sent_to(PUSH).into_iter().map(|push| form(push).remove("resource"));
+    let sent: Vec<_> = sent.collect();
+    let named = |resource: &str| Some(resource.to_owned());
+    assert_eq!(
+        sent,
+        [named("https://mcp.test/public/mcp//"), named("https://mcp.test/public/mcp"), None]
+    );
 }
