@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::oddity::Oddity;
+
 /// Which metadata documents exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Documents {
@@ -60,6 +62,12 @@ pub enum Dcr {
     Answers200,
     /// Registers and gives out a secret, whatever was asked for.
     WithSecret,
+    /// The same, and says that the secret has ended long ago; it is good all the same.
+    WithEndedSecret,
+    /// 200 with an HTML page.
+    Page,
+    /// Registers, but for another redirect URI.
+    OtherRedirect,
 }
 
 /// The `iss` parameter of authorization responses (RFC 9207).
@@ -165,6 +173,10 @@ pub struct Switches {
     pub oidc_fields: Map<String, Value>,
     /// Fields that replace those of the RFC 8414 document; null removes.
     pub rfc8414_fields: Map<String, Value>,
+    /// What stands in place of the OpenID Connect document.
+    pub oidc_oddity: Option<Oddity>,
+    /// What stands in place of the RFC 8414 document.
+    pub rfc8414_oddity: Option<Oddity>,
     /// What becomes of a client id that is a URL.
     pub cimd: Cimd,
     /// Where the CIMD flag stands.
@@ -217,6 +229,8 @@ impl Default for Switches {
             claimed_issuer: None,
             oidc_fields: Map::new(),
             rfc8414_fields: Map::new(),
+            oidc_oddity: None,
+            rfc8414_oddity: None,
             cimd: Cimd::On,
             cimd_flag: CimdFlag::Everywhere,
             dcr: Dcr::On,
