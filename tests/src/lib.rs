@@ -18,6 +18,7 @@ pub mod host;
 pub mod journal;
 pub mod mcp;
 pub mod oddity;
+pub mod proxy;
 pub mod random;
 pub mod rpc;
 pub mod scan;

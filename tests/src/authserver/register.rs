@@ -22,13 +22,20 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
                 .with("retry-after", "30");
         }
         Dcr::Page => return Answer::page(200, "Sign up", "Create an account.", "a page"),
-        Dcr::On | Dcr::Answers200 | Dcr::WithSecret | Dcr::WithEndedSecret | Dcr::OtherRedirect => {
-        }
+        Dcr::On
+        | Dcr::Answers200
+        | Dcr::WithSecret
+        | Dcr::WithEndedSecret
+        | Dcr::OtherRedirect
+        | Dcr::RefusesScopes => {}
     }
     let asked = match check(call, switches.loopback_names) {
         Ok(asked) => asked,
         Err((error, text)) => return oauth_error(400, error, &text),
     };
+    if switches.dcr == Dcr::RefusesScopes && asked.get("scope").is_some() {
+        return Answer::new(403, "text/plain", "no such scope", "scopes are refused");
+    }
     let asked_method = asked["token_endpoint_auth_method"].as_str();
     let mut method = asked_method.unwrap_or("client_secret_basic").to_owned();
     if matches!(switches.dcr, Dcr::WithSecret | Dcr::WithEndedSecret) && method == "none" {

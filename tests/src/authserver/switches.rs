@@ -68,6 +68,8 @@ pub enum Dcr {
     Page,
     /// Registers, but for another redirect URI.
     OtherRedirect,
+    /// Registers who asks for no scope; the others get a 403 in plain text.
+    RefusesScopes,
 }
 
 /// The `iss` parameter of authorization responses (RFC 9207).
@@ -136,6 +138,8 @@ pub enum ResourceRule {
     Required,
     /// May be left out.
     Optional,
+    /// As required, but never with the slash that it ends with.
+    WithoutSlash,
     /// Is answered with `invalid_target`.
     Refused,
 }
@@ -183,6 +187,9 @@ pub struct Switches {
     pub cimd_flag: CimdFlag,
     /// What the registration endpoint does.
     pub dcr: Dcr,
+    /// Clients that are let through to a code and are unknown at the token endpoint: their ids
+    /// begin so.
+    pub gone_at_token: Option<String>,
     /// Are registrations given a management token (RFC 7592)?
     pub registration_management: bool,
     /// The `iss` parameter.
@@ -234,6 +241,7 @@ impl Default for Switches {
             cimd: Cimd::On,
             cimd_flag: CimdFlag::Everywhere,
             dcr: Dcr::On,
+            gone_at_token: None,
             registration_management: false,
             iss: Iss::On,
             consent: Consent::Auto,
