@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use keyfob_tests::authserver::{Cimd, Dcr, LoopbackPorts, StaticClient};
+use keyfob_tests::authserver::{Cimd, Dcr, LoopbackNames, LoopbackPorts, Par, StaticClient};
 use keyfob_tests::browser::{Choice, visit};
 use keyfob_tests::world::{PATIENCE, Stdin, client_binary};
-use keyfob_tests::{Scene, Setup, Visit};
+use keyfob_tests::{Kind, Scene, Setup, Visit};
 use serde_json::{Value, json};
 
 async fn registration(scene: &Scene) -> Value {
@@ -218,6 +218,32 @@ async fn another_way_leads_on_from_a_page_that_refuses_our_document() {
     scene.authority.journal().clear();
     scene.connect("s", Visit::Allow).await.ok();
     assert!(!scene.authority.journal().mentions(&scene.document_url));
+}
+
+/// 6.2-15: a redirect URI that the document does not list to the letter, at a service that has no
+/// page to say so: its push endpoint knows only `invalid_request` for it (RFC 9126 section 2.3).
+#[tokio::test]
+async fn a_push_that_refuses_our_redirect_uri_leads_to_registration() {
+    for names in [LoopbackNames::Both, LoopbackNames::AddressOnly, LoopbackNames::NameOnly] {
+        let scene = Scene::with(|s| {
+            s.authority.par = Par::Required;
+            s.authority.loopback_ports = LoopbackPorts::Exact;
+            s.authority.loopback_names = names;
+        })
+        .await
+        .signed_in()
+        .await;
+        scene.echo("s", "registered with its port").await;
+        let card = registration(&scene).await;
+        assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("refused")));
+        let journal = scene.authority.journal();
+        assert_eq!(scene.keyfob.links().len(), 1, "one visit: {names:?}");
+        assert!(journal.of(Kind::Par).len() <= 4, "{}", journal.to_json());
+
+        journal.clear();
+        scene.connect("s", Visit::Allow).await.ok();
+        assert_eq!(journal.registrations().len(), 0, "the registration serves again");
+    }
 }
 
 /// D-20: the user's own client is nobody's registration: another server at the same service does
