@@ -40,6 +40,8 @@ pub enum Document {
     WithSecret(Value),
     /// A document above 5 KB.
     TooBig(Value),
+    /// 401 with this challenge, as of an MCP server.
+    Challenge(String),
 }
 
 /// The running host; it ends when dropped.
@@ -92,6 +94,11 @@ impl DocumentHost {
         self.url(path)
     }
 
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.host.port()
+    }
+
     /// The certificate of the authority, PEM.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
@@ -117,7 +124,9 @@ fn certificates() -> (String, TlsAcceptor) {
     let ca = params.self_signed(&ca_key).expect("a certificate");
     let issuer = Issuer::new(params, ca_key);
 
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    // The names that end in example are reached through a proxy of ours only.
+    let names =
+        ["localhost", "127.0.0.1", "::1", "mcp.example", "as.example"].map(str::to_owned).to_vec();
     let mut leaf = CertificateParams::new(names).expect("good names");
     leaf.distinguished_name.push(DnType::CommonName, "localhost");
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -173,6 +182,9 @@ impl Site for Shelf {
                     let mut body = named(body, &id);
                     body["client_secret"] = json!("not a secret any more");
                     good(&body)
+                }
+                Some(Document::Challenge(challenge)) => {
+                    Answer::empty(401, "sign-in wanted").with("www-authenticate", &challenge)
                 }
                 Some(Document::TooBig(body)) => {
                     let mut body = named(body, &id);

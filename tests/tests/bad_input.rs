@@ -36,8 +36,21 @@ async fn a_secret_without_its_client_id() {
     let arguments = ["add", "--name", "s", "--client-secret-stdin", &url];
     let before = scene.stored().await;
     let output = scene.keyfob.run_with(&arguments, Stdin::Text("hush\n"), PATIENCE).await;
-    output.expect_code(2).one_sentence();
+    let output = output.expect_code(2);
+    assert!(output.one_sentence().contains("client id"), "what is missing: {output}");
     assert_eq!(scene.stored().await, before);
+}
+
+/// The same for a run of its own.
+#[tokio::test]
+async fn a_secret_without_its_client_id_for_one_run() {
+    let mut scene = Scene::with(|s| s.serve = false).await;
+    scene.keyfob.set_env("THE_SECRET", "hush");
+    let command = ["sh", "-c", "echo ran", "sh", "{url}"];
+    let output = scene.exec(&["--client-secret-env", "THE_SECRET"], &command).await;
+    let output = output.expect_code(2);
+    assert!(output.one_sentence().contains("client id"), "what is missing: {output}");
+    assert_eq!(output.stdout, "", "nothing was run");
 }
 
 /// A server whose own header satisfies it is never signed in to.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use keyfob_tests::authserver::{AuthorizationServer, Cimd, Start, StaticClient, Switches};
+use keyfob_tests::random::free_port;
 use keyfob_tests::world::{PATIENCE, Stdin};
-use keyfob_tests::{Kind, Scene, Visit};
+use keyfob_tests::{Kind, Oddity, Scene, Visit};
+use serde_json::json;
 
 /// Another authorization server, whose tokens the server takes as well.
 async fn another(scene: &Scene, switches: Switches) -> AuthorizationServer {
@@ -92,16 +94,51 @@ async fn a_changed_service_means_a_new_registration_there() {
     assert!(other.journal().of(Kind::Revocation).is_empty());
 }
 
-/// 6.2-38: the first that answers, in the server's order.
+/// 6.2-38, spec-13: the first that validates, in the server's order; one that does not learns
+/// nothing of us but that its metadata was asked for.
 #[tokio::test]
 async fn the_second_service_serves_where_the_first_is_broken() {
+    for oddity in [Oddity::Status(500), Oddity::Status(404), Oddity::Page, Oddity::Oversized] {
+        second_serves(|s| {
+            s.oidc_oddity = Some(oddity.clone());
+            s.rfc8414_oddity = Some(oddity);
+        })
+        .await;
+    }
+    second_serves(|s| s.claimed_issuer = Some("https://elsewhere.example".to_owned())).await;
+    second_serves(|s| drop(s.rfc8414_fields.insert("token_endpoint".into(), json!(null)))).await;
+}
+
+async fn second_serves(broken: impl FnOnce(&mut Switches)) {
     let scene = Scene::start().await;
     let other = another(&scene, Switches::default()).await;
-    scene.authority.set(|s| s.claimed_issuer = Some("https://elsewhere.example".to_owned()));
+    scene.authority.set(broken);
     name(&scene, &[&scene.authority, &other]);
     let scene = scene.signed_in().await;
     scene.echo("s", "at the second").await;
     assert_eq!(scene.status("s").await["registration"]["issuer"], other.issuer());
+    let asked = scene.authority.journal().entries();
+    assert!(!asked.is_empty(), "the server's order counts");
+    assert!(asked.iter().all(|entry| entry.kind == Kind::Metadata), "{asked:?}");
+}
+
+/// 6.2-38: where nobody listens at the first, and where both are out of order.
+#[tokio::test]
+async fn a_service_that_is_down_is_passed_over_unless_it_is_the_last() {
+    let scene = Scene::start().await;
+    let down = format!("http://127.0.0.1:{}", free_port());
+    let issuers = vec![down.clone(), scene.authority.issuer().to_owned()];
+    scene.mcp.set(|s| s.authorization_servers = Some(issuers));
+    let scene = scene.signed_in().await;
+    scene.echo("s", "at the second").await;
+
+    let scene = Scene::with(|s| s.authority.rfc8414_oddity = Some(Oddity::Status(503))).await;
+    let issuers = vec![down.clone(), scene.authority.issuer().to_owned()];
+    scene.mcp.set(|s| s.authorization_servers = Some(issuers));
+    scene.add("s", &[]).await.ok();
+    let output = scene.connect("s", Visit::Allow).await.expect_code(3);
+    assert!(output.one_sentence().contains(&down), "the first failure is told: {output}");
+    assert!(scene.keyfob.links().is_empty());
 }
 
 /// 6.2-38, T5: the person may choose another one of several, and the choice is kept.

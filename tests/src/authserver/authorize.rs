@@ -152,9 +152,17 @@ pub(super) fn resource(
         return Err("more than one resource".to_owned());
     }
     match (first, switches.resource) {
-        (None, ResourceRule::Required) => Err("no resource".to_owned()),
+        (None, ResourceRule::Required | ResourceRule::WithoutSlash) => {
+            Err("no resource".to_owned())
+        }
         (None, ResourceRule::Optional | ResourceRule::Refused) => Ok(None),
         (Some(_), ResourceRule::Refused) => Err("resource is not known here".to_owned()),
+        (Some(named), ResourceRule::WithoutSlash) => {
+            let slashed = format!("{named}/");
+            let store = authority.store.lock().expect("store");
+            let is_known = store.resources.contains(&slashed);
+            is_known.then_some(Some(slashed)).ok_or_else(|| format!("{named} is not known here"))
+        }
         (Some(named), ResourceRule::Required | ResourceRule::Optional) => {
             let store = authority.store.lock().expect("store");
             if store.resources.contains(named) {

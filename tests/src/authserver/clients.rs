@@ -194,6 +194,9 @@ impl Authority {
             (None, (Some(id), None)) => (id.to_owned(), None, "none"),
             (None, (None, _)) => return Err(invalid_client(false, "no client id")),
         };
+        if self.switches().gone_at_token.is_some_and(|gone| id.starts_with(&gone)) {
+            return Err(invalid_client(used_basic, "no longer known"));
+        }
         let documents = self.store.lock().expect("store").documents.clone();
         let client = self
             .known_client(&id)

@@ -32,15 +32,16 @@ pub(super) fn document(authority: &Authority, call: &Call) -> Answer {
     let switches = authority.switches();
     let found = match (format_of(&authority.issuer, &call.path), switches.documents) {
         (Some(Format::Rfc8414), Documents::Both | Documents::Rfc8414Only) => {
-            Some(build(authority, &switches, &Format::Rfc8414))
+            Some((build(authority, &switches, &Format::Rfc8414), &switches.rfc8414_oddity))
         }
         (Some(Format::Oidc), Documents::Both | Documents::OidcOnly) => {
-            Some(build(authority, &switches, &Format::Oidc))
+            Some((build(authority, &switches, &Format::Oidc), &switches.oidc_oddity))
         }
         _ => None,
     };
     match found {
-        Some(document) => {
+        Some((document, Some(oddity))) => oddity.answer(&document),
+        Some((document, None)) => {
             Answer::new(200, "application/json", Value::Object(document).to_string(), "metadata")
         }
         None => Answer::json(404, &json!({"error": "not_found"}), "no such document"),

@@ -21,15 +21,24 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
             return Answer::json(429, &json!({"error": "too_many_requests"}), "too many")
                 .with("retry-after", "30");
         }
-        Dcr::On | Dcr::Answers200 | Dcr::WithSecret => {}
+        Dcr::Page => return Answer::page(200, "Sign up", "Create an account.", "a page"),
+        Dcr::On
+        | Dcr::Answers200
+        | Dcr::WithSecret
+        | Dcr::WithEndedSecret
+        | Dcr::OtherRedirect
+        | Dcr::RefusesScopes => {}
     }
     let asked = match check(call, switches.loopback_names) {
         Ok(asked) => asked,
         Err((error, text)) => return oauth_error(400, error, &text),
     };
+    if switches.dcr == Dcr::RefusesScopes && asked.get("scope").is_some() {
+        return Answer::new(403, "text/plain", "no such scope", "scopes are refused");
+    }
     let asked_method = asked["token_endpoint_auth_method"].as_str();
     let mut method = asked_method.unwrap_or("client_secret_basic").to_owned();
-    if switches.dcr == Dcr::WithSecret && method == "none" {
+    if matches!(switches.dcr, Dcr::WithSecret | Dcr::WithEndedSecret) && method == "none" {
         "client_secret_basic".clone_into(&mut method);
     }
     if switches.auth_methods.as_ref().is_some_and(|known| !known.contains(&method)) {
@@ -47,7 +56,12 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
         auth_method: method,
     };
     client.redirect_uris.dedup();
-    let answer = answer_for(authority, &asked, &client);
+    let mut answer = answer_for(authority, &asked, &client);
+    match switches.dcr {
+        Dcr::WithEndedSecret => answer["client_secret_expires_at"] = json!(1),
+        Dcr::OtherRedirect => answer["redirect_uris"] = json!(["https://elsewhere.example/cb"]),
+        _ => {}
+    }
     let mut store = authority.store.lock().expect("store");
     store.issued.registration.extend(client.secret.clone());
     store.issued.registration.extend(client.management.clone());

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::oddity::Oddity;
+
 /// Which metadata documents exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Documents {
@@ -60,6 +62,14 @@ pub enum Dcr {
     Answers200,
     /// Registers and gives out a secret, whatever was asked for.
     WithSecret,
+    /// The same, and says that the secret has ended long ago; it is good all the same.
+    WithEndedSecret,
+    /// 200 with an HTML page.
+    Page,
+    /// Registers, but for another redirect URI.
+    OtherRedirect,
+    /// Registers who asks for no scope; the others get a 403 in plain text.
+    RefusesScopes,
 }
 
 /// The `iss` parameter of authorization responses (RFC 9207).
@@ -128,6 +138,8 @@ pub enum ResourceRule {
     Required,
     /// May be left out.
     Optional,
+    /// As required, but never with the slash that it ends with.
+    WithoutSlash,
     /// Is answered with `invalid_target`.
     Refused,
 }
@@ -165,12 +177,19 @@ pub struct Switches {
     pub oidc_fields: Map<String, Value>,
     /// Fields that replace those of the RFC 8414 document; null removes.
     pub rfc8414_fields: Map<String, Value>,
+    /// What stands in place of the OpenID Connect document.
+    pub oidc_oddity: Option<Oddity>,
+    /// What stands in place of the RFC 8414 document.
+    pub rfc8414_oddity: Option<Oddity>,
     /// What becomes of a client id that is a URL.
     pub cimd: Cimd,
     /// Where the CIMD flag stands.
     pub cimd_flag: CimdFlag,
     /// What the registration endpoint does.
     pub dcr: Dcr,
+    /// Clients that are let through to a code and are unknown at the token endpoint: their ids
+    /// begin so.
+    pub gone_at_token: Option<String>,
     /// Are registrations given a management token (RFC 7592)?
     pub registration_management: bool,
     /// The `iss` parameter.
@@ -217,9 +236,12 @@ impl Default for Switches {
             claimed_issuer: None,
             oidc_fields: Map::new(),
             rfc8414_fields: Map::new(),
+            oidc_oddity: None,
+            rfc8414_oddity: None,
             cimd: Cimd::On,
             cimd_flag: CimdFlag::Everywhere,
             dcr: Dcr::On,
+            gone_at_token: None,
             registration_management: false,
             iss: Iss::On,
             consent: Consent::Auto,

@@ -1,6 +1,6 @@
 //! The resource side of OAuth: challenges (RFC 6750 section 3) and metadata (RFC 9728).
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::Desk;
 use super::switches::{Challenge, Prm, Switches};
@@ -9,6 +9,9 @@ use crate::journal::BearerSeen;
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 const ODD_PLACE: &str = "/about/this-resource.json";
+
+/// Somebody else's issuer, where nobody answers.
+const FOREIGN: &str = "http://127.0.0.1:9/tenant";
 
 pub(super) fn is_metadata(path: &str) -> bool {
     path.starts_with(WELL_KNOWN) || path == ODD_PLACE
@@ -31,7 +34,8 @@ pub(super) fn metadata(desk: &Desk, call: &Call) -> Option<Answer> {
     let switches = desk.switches();
     let here = place(desk, switches.prm).is_some_and(|place| place == call.path);
     let Some(authority) = desk.authority.as_ref().filter(|_| here) else {
-        return Some(Answer::empty(404, "no metadata here"));
+        let elsewhere = switches.elsewhere.map(|oddity| oddity.answer(&Map::new()));
+        return Some(elsewhere.unwrap_or_else(|| Answer::empty(404, "no metadata here")));
     };
     let issuers = switches.authorization_servers.clone();
     let mut document = json!({
@@ -42,6 +46,12 @@ pub(super) fn metadata(desk: &Desk, call: &Call) -> Option<Answer> {
     });
     if !switches.prm_scopes.is_empty() {
         document["scopes_supported"] = json!(switches.prm_scopes);
+    }
+    for (name, value) in switches.prm_fields {
+        document[name] = value;
+    }
+    if let (Some(oddity), Value::Object(document)) = (&switches.prm_oddity, &document) {
+        return Some(oddity.answer(document));
     }
     Some(Answer::new(200, "application/json", document.to_string(), "resource metadata"))
 }
@@ -57,14 +67,21 @@ pub(super) fn unauthorized(desk: &Desk, switches: &Switches, seen: BearerSeen) -
     }
     let body = json!({"error": "invalid_token"});
     let answer = Answer::json(401, &body, "sign-in wanted");
-    let metadata = place(desk, switches.prm)
-        .map(|place| format!("resource_metadata=\"{}{place}\"", desk.origin));
+    let true_place = || place(desk, switches.prm).map(|place| format!("{}{place}", desk.origin));
+    let address = switches.claimed_metadata.clone().or_else(true_place);
+    let metadata = address.as_ref().map(|address| format!("resource_metadata=\"{address}\""));
     let header = match switches.challenge {
         Challenge::Absent => return answer,
+        Challenge::BareUrl => address.unwrap_or_default(),
         Challenge::Bare => "Bearer".to_owned(),
         Challenge::Realm => {
             let issuer = desk.authority.as_ref().map_or("", |a| a.issuer());
             parameters.insert(0, format!("realm=\"{issuer}\""));
+            format!("Bearer {}", parameters.join(", "))
+        }
+        Challenge::ForeignRealm => {
+            parameters.insert(0, format!("realm=\"{FOREIGN}\""));
+            parameters.extend(metadata);
             format!("Bearer {}", parameters.join(", "))
         }
         Challenge::ResourceMetadata => {

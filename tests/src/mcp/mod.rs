@@ -50,6 +50,14 @@ impl McpServer {
             .keep(Some(host))
     }
 
+    /// The same on this port.
+    pub async fn start_at(name: &str, authority: &AuthorizationServer, port: u16) -> Self {
+        let host = Host::start_at(port, None).await;
+        let origin = format!("http://127.0.0.1:{port}");
+        Self::assemble(name, &origin, Some(authority.authority()), |desk| host.add(desk))
+            .keep(Some(host))
+    }
+
     /// Starts a server on the port of its authorization server.
     pub fn start_beside(name: &str, authority: &AuthorizationServer) -> Self {
         let origin = authority.origin().to_owned();

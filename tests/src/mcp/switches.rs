@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
+use crate::oddity::Oddity;
+
 /// Where the protected resource metadata (RFC 9728) stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prm {
@@ -25,8 +29,12 @@ pub enum Challenge {
     Bare,
     /// `Bearer` with the issuer as `realm`.
     Realm,
+    /// `Bearer` with somebody else's issuer as `realm`, then `resource_metadata`.
+    ForeignRealm,
     /// Another scheme first, then `Bearer` with `resource_metadata`, in one header.
     Several,
+    /// The address of the metadata and nothing else, not even a scheme.
+    BareUrl,
     /// No header.
     Absent,
 }
@@ -66,6 +74,14 @@ pub struct Switches {
     pub challenge_scope: Option<String>,
     /// `scopes_supported` of the metadata; empty leaves it out.
     pub prm_scopes: Vec<String>,
+    /// Fields that the metadata has besides or instead, as they stand here.
+    pub prm_fields: Map<String, Value>,
+    /// What stands in place of the metadata.
+    pub prm_oddity: Option<Oddity>,
+    /// What stands where the metadata might be and is not; none is 404.
+    pub elsewhere: Option<Oddity>,
+    /// The address of the metadata in the challenge, where it is not the true one.
+    pub claimed_metadata: Option<String>,
     /// What the metadata says in place of the true `resource`.
     pub claimed_resource: Option<String>,
     /// What the metadata says in place of the true `authorization_servers`.
@@ -101,6 +117,10 @@ impl Default for Switches {
             challenge: Challenge::ResourceMetadata,
             challenge_scope: None,
             prm_scopes: Vec::new(),
+            prm_fields: Map::new(),
+            prm_oddity: None,
+            elsewhere: None,
+            claimed_metadata: None,
             claimed_resource: None,
             authorization_servers: None,
             tool_scopes: BTreeMap::from([("secret_write".into(), "secrets:write".into())]),

@@ -39,6 +39,9 @@ pub(super) enum DocumentTried {
     No,
     /// The preflight was refused; whether that is about CIMD shows when DCR is accepted.
     Suspected { said: String, status: u16 },
+    /// A pushed request was refused, maybe for a redirect URI that it does not list to the letter;
+    /// whether so shows when that of a registered client is accepted.
+    Unlisted { said: String },
     /// Refused by a typed error.
     Refused { said: String },
     /// The person asked for another way.
@@ -49,7 +52,9 @@ impl DocumentTried {
     /// What was said to our document, where it was refused.
     pub(super) fn said(&self) -> Option<String> {
         match self {
-            Self::Suspected { said, .. } | Self::Refused { said } => Some(said.clone()),
+            Self::Suspected { said, .. } | Self::Unlisted { said } | Self::Refused { said } => {
+                Some(said.clone())
+            }
             Self::No | Self::Left => None,
         }
     }
@@ -210,7 +215,9 @@ fn document<'a>(
     }
     match &tried.document {
         DocumentTried::No => {}
-        DocumentTried::Suspected { said, .. } | DocumentTried::Refused { said } => {
+        DocumentTried::Suspected { said, .. }
+        | DocumentTried::Unlisted { said }
+        | DocumentTried::Refused { said } => {
             return Err(Reason::refused(said));
         }
         DocumentTried::Left => return Err(Reason::refused("its page showed an error")),

@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::in_browser::InBrowser;
-use super::ladder;
+use super::ladder::{self, DocumentTried, Loopback};
 use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::Binding;
 use crate::client_assertion;
+use crate::client_document::{Listing, listing};
 use crate::error_code::ErrorCode;
+use crate::registration::RegistrationKind;
 use crate::trace::{Step, TraceStep};
 use crate::wire::{NoAnswer, Response};
 
@@ -55,7 +57,7 @@ impl Pushing {
     }
 
     pub(super) fn on(
-        self,
+        mut self,
         answer: Result<Response, NoAnswer>,
         run: &mut Run,
         input: &Input<'_>,
@@ -67,6 +69,10 @@ impl Pushing {
         let member = |name: &str| body.get(name).and_then(Value::as_str);
         if let (200 | 201, Some(request_uri)) = (response.status, member("request_uri")) {
             run.trace.push(line("accepted".to_owned()));
+            if let DocumentTried::Unlisted { said } = self.attempt.tried.document.clone() {
+                self.attempt.remember_refusal(&said, run, input);
+                self.attempt.tried.document = DocumentTried::Refused { said };
+            }
             let url = self.attempt.request(&self.binding.0, &run.plan).pushed_url(request_uri);
             return Ok(InBrowser::enter_with(self.attempt, self.binding.0, url, run, input));
         }
@@ -75,9 +81,7 @@ impl Pushing {
             // A push endpoint has no other word for a redirect URI that it does not take (RFC 9126
             // section 2.3).
             Some(error @ (ErrorCode::InvalidRequest | ErrorCode::InvalidRedirectUri)) => {
-                let Attempt { site, tried, .. } = self.attempt;
-                let issuer = site.server.issuer.clone();
-                ladder::by_name(site, &tried, SignInError::Refused { issuer, error }, run, input)
+                redirect_refused(self.attempt, error, run, input)
             }
             Some(error) => {
                 let otherwise = |issuer| SignInError::Refused { issuer, error: error.clone() };
@@ -86,4 +90,31 @@ impl Pushing {
             None => failed(asked.out_of_order(&response)),
         })
     }
+}
+
+/// What may be refused is our redirect URI: once more with the other name of this machine; then,
+/// where our document does not list it to the letter, with a registration that does.
+fn redirect_refused(attempt: Attempt, error: ErrorCode, run: &mut Run, input: &Input<'_>) -> Turn {
+    let Attempt { site, registration, mut tried, .. } = attempt;
+    let redirect_uri = &registration.redirect_uri;
+    let is_unlisted =
+        error == ErrorCode::InvalidRedirectUri || listing(redirect_uri) == Listing::AnyPort;
+    let steps_down = registration.kind == RegistrationKind::Cimd
+        && *redirect_uri == run.plan.redirect_uri_by_name
+        && site.server.registration_endpoint.is_some()
+        && is_unlisted;
+    if steps_down {
+        run.trace.push(
+            TraceStep::new(input.now, Step::Registration, error.to_string())
+                .target(&site.server.issuer)
+                .decision("next way: DCR")
+                .reason("Keyfob's document does not list the redirect address to the letter")
+                .warn(),
+        );
+        tried.document = DocumentTried::Unlisted { said: error.to_string() };
+        tried.loopback = Loopback::Address;
+        return ladder::climb(site, tried, run, input);
+    }
+    let issuer = site.server.issuer.clone();
+    ladder::by_name(site, &tried, SignInError::Refused { issuer, error }, run, input)
 }

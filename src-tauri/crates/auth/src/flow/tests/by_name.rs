@@ -68,9 +68,37 @@ fn a_push_that_is_refused_without_a_better_word_is_tried_by_name_once() {
 
         let walk = Walk::start(known(), pushing.with(PUSH, refused(error)));
         let error = ErrorCode::parse(error);
+        // By name and by address, with our document; where it is surely about the redirect URI,
+        // also with a registration.
+        let most = if error == ErrorCode::InvalidRedirectUri { 4 } else { 2 };
         assert_eq!(walk.error(), &SignInError::Refused { issuer: ISSUER.into(), error });
-        assert_eq!(walk.count(PUSH), 2, "no loop");
+        assert_eq!(walk.count(PUSH), most, "no loop");
+        assert!(walk.refusals().is_empty(), "nothing is known about CIMD");
     }
+}
+
+/// A port of the user's own stands in our document only through its entry without a port.
+#[test]
+fn a_push_that_refuses_an_unlisted_port_is_made_with_a_registration() {
+    const OWN: &str = "http://127.0.0.1:40404/callback";
+    const OWN_BY_NAME: &str = "http://localhost:40404/callback";
+    let pushed = reply(201, json!({"request_uri": "urn:one", "expires_in": 60}));
+    let world = World::usual()
+        .server(|doc| {
+            doc["require_pushed_authorization_requests"] = json!(true);
+            doc["pushed_authorization_request_endpoint"] = json!(PUSH);
+        })
+        .with(PUSH, refused("invalid_request"))
+        .then(PUSH, refused("invalid_request"))
+        .then(PUSH, pushed);
+    let plan =
+        Plan { redirect_uri: OWN.into(), redirect_uri_by_name: OWN_BY_NAME.into(), ..known() };
+    let mut walk = Walk::start(plan, world);
+    let sent: Vec<_> = walk.sent_to(PUSH).iter().map(|r| form(r)["redirect_uri"].clone()).collect();
+    assert_eq!(sent, [OWN, OWN_BY_NAME, OWN]);
+    walk.approve();
+    assert_eq!(walk.grant().registration.kind, RegistrationKind::Dcr);
+    assert_eq!(walk.refusals().len(), 1, "so that it is not tried at each sign-in");
 }
 
 #[test]
