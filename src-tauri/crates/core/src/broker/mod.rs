@@ -10,6 +10,7 @@ mod handle;
 mod instance;
 mod look;
 mod new_server;
+mod pause;
 mod refresh;
 mod report;
 mod reports;
