@@ -35,7 +35,7 @@ if grep -qE "^(pub )?mod vault;" src-tauri/crates/core/src/lib.rs; then
   ran=1
 fi
 if [ -e tests/tests/keychain.rs ]; then
-  cargo nextest run --locked -p keyfob-tests --test keychain --run-ignored all
+  cargo nextest run --locked -p keyfob-tests --test 'keychain*' --run-ignored all
   ran=1
 fi
 [ $ran = 1 ] || echo "the keyring works; no test uses it yet"

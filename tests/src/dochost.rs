@@ -50,6 +50,7 @@ pub struct DocumentHost {
     host: Host,
     ca_pem: String,
     ca_file: NamedTempFile,
+    tls: TlsAcceptor,
 }
 
 struct Shelf {
@@ -77,10 +78,10 @@ impl DocumentHost {
         let (ca_pem, tls) = certificates();
         let ca_file = tempfile::Builder::new().suffix(".pem").tempfile().expect("a temp file");
         std::fs::write(ca_file.path(), &ca_pem).expect("a temp file");
-        let host = Host::start(Some(tls)).await;
+        let host = Host::start(Some(tls.clone())).await;
         let shelf = Arc::new(Shelf { documents: Mutex::default(), journal: Journal::default() });
         host.add(Arc::clone(&shelf) as Arc<dyn Site>);
-        Self { shelf, host, ca_pem, ca_file }
+        Self { shelf, host, ca_pem, ca_file, tls }
     }
 
     /// The URL of a path.
@@ -107,6 +108,11 @@ impl DocumentHost {
     /// A file with the certificate of the authority.
     pub fn ca_file(&self) -> &Path {
         self.ca_file.path()
+    }
+
+    /// The certificate for this machine under that authority, and its key.
+    pub fn tls(&self) -> TlsAcceptor {
+        self.tls.clone()
     }
 
     /// Who asked for what.

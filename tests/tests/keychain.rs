@@ -3,61 +3,16 @@
 //!
 //! They are marked as ignored so that a run without a keychain counts them as skipped and not as
 //! passed; once they run, a missing keychain is a failure.
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "test code")]
 
-use std::process::Command;
 use std::time::Duration;
 
-use keyfob_tests::authserver::Cimd;
+use keyfob_tests::authserver::{Cimd, Dcr};
+use keyfob_tests::keychain::{contents, demand_keychain, kinds};
 use keyfob_tests::random::secret;
 use keyfob_tests::scan::{Arguments, Planted, holder};
 use keyfob_tests::world::{PATIENCE, Stdin, files_below};
 use keyfob_tests::{BearerSeen, Keyfob, Kind, Scene, Setup, Store, Visit};
-
-/// Fails unless the keychain that was promised is there and works.
-fn demand_keychain() {
-    assert_eq!(
-        std::env::var("KEYFOB_TEST_KEYCHAIN").as_deref(),
-        Ok("1"),
-        "these tests need the harness: it starts a Secret Service and sets KEYFOB_TEST_KEYCHAIN=1"
-    );
-    let value = secret("probe-");
-    let stored = Command::new("sh")
-        .args([
-            "-c",
-            "printf %s \"$1\" | secret-tool store --label=probe keyfob-probe \"$1\"",
-            "sh",
-        ])
-        .arg(&value)
-        .status();
-    let found = Command::new("secret-tool").args(["lookup", "keyfob-probe", &value]).output();
-    Command::new("secret-tool").args(["clear", "keyfob-probe", &value]).status().ok();
-    let found = found.map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
-    assert!(
-        stored.is_ok_and(|s| s.success()) && found.is_ok_and(|f| f == value),
-        "KEYFOB_TEST_KEYCHAIN=1 promises a keychain, but secret-tool cannot use it"
-    );
-}
-
-/// What `secret-tool` knows of us: attributes and secrets. Other processes use the keychain at the
-/// same time: an item that goes while it is listed ends the listing early, and what an incomplete
-/// one lacks proves nothing.
-fn keychain() -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut said = String::new();
-    for _ in 0..50 {
-        let output = Command::new("secret-tool")
-            .args(["search", "--all", "--unlock", "service", "dev.keyfob"])
-            .output()
-            .expect("secret-tool runs");
-        said = text(&output.stderr);
-        if output.status.success() && !said.contains("No such secret item") {
-            return text(&output.stdout) + &said;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("secret-tool could not list the keychain: {said}");
-}
 
 async fn scene(change: impl FnOnce(&mut Setup)) -> Scene {
     demand_keychain();
@@ -175,7 +130,7 @@ async fn the_grant_is_in_the_keychain_and_nowhere_else() {
     scene.echo("s", "y").await;
     let issued = scene.authority.issued();
     let newest = issued.refresh.last().expect("a refresh token").clone();
-    let found = keychain();
+    let found = contents();
     assert!(found.contains("dev.keyfob"), "nothing under service dev.keyfob:\n{found}");
     assert!(found.contains(&newest), "the newest refresh token is not in the keychain");
 
@@ -192,7 +147,7 @@ async fn the_grant_is_in_the_keychain_and_nowhere_else() {
     }
 
     scene.keyfob.run(&["remove", "s"]).await.ok();
-    assert!(!keychain().contains(&newest), "the grant outlives its server");
+    assert!(!contents().contains(&newest), "the grant outlives its server");
 }
 
 #[tokio::test]
@@ -204,7 +159,7 @@ async fn two_homes_share_one_keychain() {
     two.echo("s", "two").await;
     one.keyfob.run(&["remove", "s"]).await.ok();
     two.echo("s", "untouched").await;
-    let left = keychain();
+    let left = contents();
     assert!(left.contains(two.authority.issued().refresh.last().unwrap()));
     two.keyfob.run(&["remove", "s"]).await.ok();
 }
@@ -230,29 +185,17 @@ async fn a_missing_keychain_is_said() {
     assert!(said.contains("keychain"), "{output}");
 }
 
-/// The kinds of entry that the keychain holds of this home, in order.
-fn kinds(scene: &Scene) -> Vec<String> {
-    let file = scene.keyfob.home().join("state/remembered.json");
-    let facts: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("JSON");
-    let profile = facts["profile"].as_str().expect("a profile").to_owned();
-    let listed = keychain();
-    let accounts = listed.lines().filter(|line| line.starts_with("attribute."));
-    let own = accounts.filter_map(|line| line.split(&format!("{profile}.")).nth(1));
-    // A long text lies in parts beside its head.
-    let mut kinds: Vec<String> = own
-        .filter(|rest| !rest.contains('#'))
-        .map(|rest| rest.split('.').next().unwrap_or_default().to_owned())
-        .collect();
-    kinds.sort();
-    kinds
-}
-
-/// Three refreshes and a second sign-in leave one grant, and removing leaves nothing.
+/// D-06b: three refreshes and a second sign-in leave one grant, and removing leaves nothing, here
+/// and there.
 #[tokio::test]
 #[ignore = "needs the keychain of the harness"]
 async fn nothing_piles_up_in_the_keychain_and_nothing_is_left_behind() {
-    let scene = scene(|s| s.authority.cimd = Cimd::Off).await;
+    let scene = scene(|s| {
+        s.authority.cimd = Cimd::Off;
+        s.authority.dcr = Dcr::WithSecret;
+        s.authority.registration_management = true;
+    })
+    .await;
     let url = scene.mcp.url();
     let arguments = ["add", "--name", "s", "--header", "X-Own", &url];
     scene.keyfob.run_with(&arguments, Stdin::Text("own\n"), PATIENCE).await.ok();
@@ -262,10 +205,17 @@ async fn nothing_piles_up_in_the_keychain_and_nothing_is_left_behind() {
         scene.echo("s", text).await;
     }
     scene.connect("s", Visit::Allow).await.ok();
-    assert_eq!(kinds(&scene), ["grant", "headers", "registration"]);
+    assert_eq!(kinds(&scene.keyfob), ["grant", "headers", "registration"]);
     scene.keyfob.run(&["remove", "s"]).await.ok();
-    assert_eq!(kinds(&scene), Vec::<String>::new());
-    assert!(!scene.authority.journal().of(Kind::Revocation).is_empty(), "D-06b");
+    assert_eq!(kinds(&scene.keyfob), Vec::<String>::new());
+    let left = contents();
+    assert!(scene.authority.issued().all().iter().all(|secret| !left.contains(secret)));
+    let revoked = scene.authority.journal().of(Kind::Revocation);
+    let tokens: Vec<_> = revoked.iter().filter_map(|r| r.param("token")).collect();
+    let issued = scene.authority.issued();
+    let last = [issued.refresh.last(), issued.access.last()].map(|t| t.map(String::as_str));
+    assert_eq!(tokens.into_iter().map(Some).collect::<Vec<_>>(), last, "RFC 7009");
+    assert_eq!(scene.authority.registered(), 0, "RFC 7592");
 }
 
 /// Deliver 1: what was found out lies beside the tokens, so a start needs no network.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyfob_tests::authserver::{Cimd, Refresh, ResourceRule};
+use keyfob_tests::authserver::{Cimd, Dcr, Refresh, ResourceRule};
 use keyfob_tests::{BearerSeen, Scene, Visit};
 use serde_json::json;
 
@@ -129,6 +129,37 @@ async fn a_server_that_refuses_fresh_tokens_is_not_asked_forever() {
     assert!(scene.mcp.journal().entries().len() - before <= 4);
 }
 
+/// 6.2-47, D-11: what is refused when fresh needs its person, once; and the mark clears with what
+/// works later, whichever way that is come by.
+#[tokio::test]
+async fn a_second_refusal_needs_a_sign_in_until_something_works_again() {
+    for way in ["connect", "refresh"] {
+        let (scene, machine) = Scene::on_machine(|_| ()).await;
+        let scene = scene.signed_in().await;
+        // Straight after a sign-in a refusal is told for something else.
+        machine.set_passed(120);
+        scene.mcp.set(|s| s.refuses_all = true);
+        let output = scene.call("s", "echo", &json!({"text": "x"})).await.expect_code(5);
+        assert_eq!(output.problem()["code"], "grant-expired", "{output}");
+        let status = scene.status("s").await;
+        assert_eq!((&status["state"], &status["level"]), (&json!("signed-out"), &json!("red")));
+        assert_eq!(scene.authority.journal().refreshes().len(), 1, "one refresh");
+        let upstream = scene.mcp.journal().entries().len();
+        for _ in 0..3 {
+            scene.call("s", "echo", &json!({"text": "y"})).await.expect_code(5);
+        }
+        assert_eq!(scene.mcp.journal().entries().len(), upstream, "known, and asked all the same");
+        assert_eq!(scene.authority.journal().refreshes().len(), 1);
+        assert_eq!(scene.keyfob.links().len(), 1, "a browser was opened unasked");
+
+        scene.mcp.set(|s| s.refuses_all = false);
+        scene.keyfob.run(&[way, "s"]).await.ok();
+        let status = scene.status("s").await;
+        assert_eq!((&status["state"], &status["level"]), (&json!("ready"), &json!("green")));
+        scene.echo("s", "as before").await;
+    }
+}
+
 #[tokio::test]
 async fn without_refresh_tokens_the_access_token_is_used_to_its_end() {
     let scene = Scene::with(|s| {
@@ -170,6 +201,59 @@ async fn a_refresh_by_hand_and_signing_out() {
     assert_eq!(status["state"], "signed-out");
     scene.keyfob.run(&["remove", "s"]).await.ok();
     assert_eq!(scene.keyfob.run(&["list", "--json"]).await.ok().json(), json!([]));
+}
+
+/// What could not be done there is said, and what is here goes all the same.
+#[tokio::test]
+async fn removing_says_what_the_service_did_not_do() {
+    let scene = Scene::with(|s| {
+        s.authority.cimd = Cimd::Off;
+        s.authority.registration_management = true;
+    })
+    .await
+    .signed_in()
+    .await;
+    let Scene { authority, keyfob, mcp: _mcp, documents: _documents, .. } = scene;
+    drop(authority);
+    let output = keyfob.run(&["remove", "s"]).await.ok();
+    for what in ["refresh token forgotten here", "access token forgotten here", "/oauth/register/"]
+    {
+        assert!(output.to_string().contains(what), "{what}: {output}");
+    }
+    assert!(!output.to_string().contains("revoked"), "{output}");
+    assert_eq!(keyfob.run(&["list", "--json"]).await.ok().json(), json!([]));
+}
+
+/// spec-14b: a secret that has ended is not sent again; the next sign-in registers anew.
+#[tokio::test]
+async fn a_secret_that_has_ended_means_a_new_registration() {
+    let scene = Scene::with(|s| {
+        s.authority.cimd = Cimd::Off;
+        s.authority.dcr = Dcr::WithSecret;
+        s.authority.secret_seconds = Some(4);
+    })
+    .await
+    .signed_in()
+    .await;
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(scene.authority.journal().registrations().len(), 1, "while it is good it is used");
+    let had = scene.status("s").await["registration"]["client_id"].clone();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    scene.authority.journal().clear();
+    scene.connect("s", Visit::Allow).await.ok();
+    let exchanges = scene.authority.journal().exchanges();
+    assert_eq!(scene.authority.journal().registrations().len(), 1, "registered anew");
+    assert!(exchanges.len() == 1 && exchanges[0].accepted(), "{exchanges:?}");
+    assert_ne!(scene.status("s").await["registration"]["client_id"], had);
+    scene.echo("s", "with a new secret").await;
+
+    // Where it ends in use, the service's refusal is understood and a sign-in mends it.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    scene.authority.expire_access_tokens();
+    scene.call("s", "echo", &json!({"text": "x"})).await.expect_code(5);
+    assert_eq!(scene.status("s").await["state"], "signed-out");
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "once more").await;
 }
 
 #[tokio::test]

@@ -213,7 +213,11 @@ fn back(
 ) -> Answer {
     let mut pairs = what.to_vec();
     if let Some((_, error)) = what.iter().find(|(name, _)| *name == "error") {
-        pairs.push(("error_description", decision));
+        let told = authority.switches().front_description;
+        let description = told.as_deref().unwrap_or(decision);
+        if !description.is_empty() {
+            pairs.push(("error_description", description));
+        }
         if let Some(state) = state {
             pairs.push(("state", state));
         }

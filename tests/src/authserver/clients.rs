@@ -1,6 +1,7 @@
 //! Clients, and what identifies one: registration, client documents, client authentication.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -50,6 +51,8 @@ pub struct Client {
     pub auth_method: String,
     /// Its secret.
     pub secret: Option<String>,
+    /// When that ends.
+    pub secret_ends: Option<SystemTime>,
     /// May it refresh?
     pub may_refresh: bool,
     /// The token for RFC 7592.
@@ -128,6 +131,7 @@ impl Authority {
                 redirect_uris: s.redirect_uris.clone(),
                 auth_method: method.to_owned(),
                 secret: s.secret.clone(),
+                secret_ends: None,
                 may_refresh: true,
                 management: None,
             });
@@ -209,6 +213,9 @@ impl Authority {
         if client.secret != secret {
             return Err(invalid_client(used_basic, "wrong secret"));
         }
+        if client.secret_ends.is_some_and(|end| SystemTime::now() >= end) {
+            return Err(invalid_client(used_basic, "the secret has ended"));
+        }
         Ok(client)
     }
 }
@@ -268,6 +275,7 @@ fn check_document(id: &str, bytes: &[u8]) -> Result<Client, String> {
         redirect_uris: redirects,
         auth_method: "none".to_owned(),
         secret: None,
+        secret_ends: None,
         may_refresh: grants.iter().any(|g| g == "refresh_token"),
         management: None,
     })

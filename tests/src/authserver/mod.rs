@@ -204,7 +204,10 @@ impl Authority {
             ("GET", "login") => consent::login(self, &call),
             ("POST", "consent") => consent::decide(self, &call),
             ("POST", "par") => authorize::push(self, &call).await,
-            ("POST", "token") => token::token(self, &call),
+            ("POST", "token") => {
+                tokio::time::sleep(self.switches().token_pause).await;
+                token::token(self, &call)
+            }
             ("POST", "register") => register::register(self, &call),
             ("POST", "revoke") => token::revoke(self, &call),
             ("GET", "jwks") => Answer::json(200, &serde_json::json!({"keys": []}), "no keys"),

@@ -1,5 +1,7 @@
 //! Dynamic client registration (RFC 7591) and its management (RFC 7592).
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 use super::Authority;
@@ -51,6 +53,7 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
         name: asked["client_name"].as_str().unwrap_or("unnamed").to_owned(),
         redirect_uris: strings(asked.get("redirect_uris")),
         secret: (method != "none").then(|| secret("cs-")),
+        secret_ends: switches.secret_seconds.map(|s| SystemTime::now() + Duration::from_secs(s)),
         may_refresh: strings(asked.get("grant_types")).iter().any(|g| g == "refresh_token"),
         management: switches.registration_management.then(|| secret("rat-")),
         auth_method: method,
@@ -112,7 +115,8 @@ fn answer_for(authority: &Authority, asked: &Value, client: &Client) -> Value {
     answer["token_endpoint_auth_method"] = json!(client.auth_method);
     if let Some(secret) = &client.secret {
         answer["client_secret"] = json!(secret);
-        answer["client_secret_expires_at"] = json!(0);
+        let ends = client.secret_ends.and_then(|end| end.duration_since(UNIX_EPOCH).ok());
+        answer["client_secret_expires_at"] = json!(ends.map_or(0, |end| end.as_secs()));
     }
     if let Some(token) = &client.management {
         let uri = format!("{}/oauth/register/{}", authority.origin, client.id);

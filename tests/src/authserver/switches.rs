@@ -1,5 +1,7 @@
 //! What the authorization server does other than plainly right.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::oddity::Oddity;
@@ -105,6 +107,8 @@ pub enum Consent {
 pub enum Refresh {
     /// A new one each time; use of an old one kills the grant (RFC 9700 section 4.14.2).
     Rotate,
+    /// A new one each time; use of an old one is refused, and the grant lives on.
+    RotateMildly,
     /// The same one serves again.
     Keep,
     /// None is issued.
@@ -192,12 +196,18 @@ pub struct Switches {
     pub gone_at_token: Option<String>,
     /// Are registrations given a management token (RFC 7592)?
     pub registration_management: bool,
+    /// Life of the secrets of registrations in seconds; none for ever.
+    pub secret_seconds: Option<u64>,
     /// The `iss` parameter.
     pub iss: Iss,
     /// How consent is had.
     pub consent: Consent,
     /// An `error` that every good authorization request is sent back with.
     pub front_error: Option<String>,
+    /// What its `error_description` says in place of the truth; empty leaves it out.
+    pub front_description: Option<String>,
+    /// How long the token endpoint thinks.
+    pub token_pause: Duration,
     /// Life of an access token in seconds.
     pub access_token_seconds: u64,
     /// Is `expires_in` told?
@@ -243,9 +253,12 @@ impl Default for Switches {
             dcr: Dcr::On,
             gone_at_token: None,
             registration_management: false,
+            secret_seconds: None,
             iss: Iss::On,
             consent: Consent::Auto,
             front_error: None,
+            front_description: None,
+            token_pause: Duration::ZERO,
             access_token_seconds: 3600,
             tells_expiry: true,
             refresh: Refresh::Rotate,

@@ -156,6 +156,9 @@ fn refresh(authority: &Authority, switches: &Switches, client: &Client, form: &P
         return Err(bad("the grant is revoked"));
     }
     if held.refresh.as_deref() != Some(presented) {
+        if switches.refresh == Refresh::RotateMildly {
+            return Err(bad("the refresh token was used before"));
+        }
         store.revoke(grant);
         return Err(bad("the refresh token was used before; the grant is revoked"));
     }
@@ -169,7 +172,7 @@ fn refresh(authority: &Authority, switches: &Switches, client: &Client, form: &P
         return Err(("invalid_scope", "more than was granted".to_owned()));
     }
     let next = match switches.refresh {
-        Refresh::Rotate => Some(store.new_refresh(grant)),
+        Refresh::Rotate | Refresh::RotateMildly => Some(store.new_refresh(grant)),
         Refresh::Keep => None,
         Refresh::Never => return Err(bad("refresh tokens are not in use")),
     };

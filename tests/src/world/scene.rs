@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Keyfob, Output, Stdin, Store, Visit};
 use crate::authserver::{self, AuthorizationServer};
 use crate::dochost::DocumentHost;
+use crate::machine::Machine;
 use crate::mcp::{self, McpServer};
 use crate::rpc::RpcClient;
 
@@ -99,6 +100,18 @@ impl Scene {
             keyfob.serve().await;
         }
         Self { authority, mcp, documents, keyfob, document_url }
+    }
+
+    /// Starts with changes to the defaults on a machine that the test has in its hands.
+    pub async fn on_machine(change: impl FnOnce(&mut Setup)) -> (Self, Machine) {
+        let mut scene = Self::with(|s| {
+            change(s);
+            s.serve = false;
+        })
+        .await;
+        let machine = Machine::under(&mut scene.keyfob);
+        scene.keyfob.serve().await;
+        (scene, machine)
     }
 
     /// Puts the MCP server on the list under this name.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use keyfob_auth::challenge::Challenge;
 use keyfob_auth::grant::Grant;
 use keyfob_auth::{scope, token};
+use tokio::time::Instant;
 
 use super::begin::Wanted;
 use super::controller::Controller;
@@ -49,7 +50,7 @@ impl Controller {
     fn may_begin(&mut self, id: &str, holds: bool) -> bool {
         let is_unattended = self.slots.get(id).is_some_and(|slot| self.is_unattended(slot));
         if let Some(slot) = self.slots.get_mut(id).filter(|_| is_unattended)
-            && slot.failed_at.is_none_or(|at| clock::now().since(at) >= FAILED_PAUSE)
+            && slot.failed_at.is_none_or(|at| at.elapsed() >= FAILED_PAUSE)
         {
             slot.held_failure = None;
         }
@@ -128,7 +129,7 @@ impl Controller {
                 let Some(grant) = slot.grant.as_ref().filter(|grant| grant.is_stale(now)) else {
                     return self.wait(id, waiter);
                 };
-                if now >= slot.not_before {
+                if slot.pause.is_over() {
                     self.begin_refresh(id);
                 } else if grant.has_ended(now) {
                     let _ = waiter.reply.send(Err(slot.problem(Code::Offline)));
@@ -168,11 +169,10 @@ impl Controller {
         if !is_current || is_busy {
             return self.wait(id, waiter);
         }
-        let now = clock::now();
         let can_refresh = slot.grant.as_ref().is_some_and(|grant| grant.can_renew());
         slot.refused = generation;
         if generation.is_some() && can_refresh && !is_second {
-            if now < slot.not_before {
+            if !slot.pause.is_over() {
                 // The service that would renew it cannot be asked yet: nothing is known to be lost.
                 let _ = waiter.reply.send(Err(slot.problem(Code::Offline)));
                 return;
@@ -180,7 +180,7 @@ impl Controller {
             self.begin_refresh(id);
             return self.wait(id, waiter);
         }
-        let is_too_soon = slot.signed_in_at.is_some_and(|at| now.since(at) < TOO_SOON) && is_second;
+        let is_too_soon = slot.signed_in_at.is_some_and(|at| at.elapsed() < TOO_SOON) && is_second;
         let may_sign_in = waiter.holds && slot.held_failure.is_none() && !is_too_soon;
         if is_too_soon {
             slot.last_failure = slot.grant.as_deref().map(|grant| not_accepted(slot, grant));
@@ -210,9 +210,8 @@ impl Controller {
         if generation != Some(slot.generation) {
             return self.wait(id, waiter);
         }
-        let now = clock::now();
-        if now.since(slot.step_ups_since) > STEP_UPS_COUNT_FOR {
-            (slot.step_ups, slot.step_ups_since) = (0, now);
+        if slot.step_ups_since.elapsed() > STEP_UPS_COUNT_FOR {
+            (slot.step_ups, slot.step_ups_since) = (0, Instant::now());
         }
         let wanted = challenge.scope.as_deref().map(scope::split).unwrap_or_default();
         let is_hopeless = wanted.is_empty()

@@ -7,6 +7,8 @@ use url::Url;
 
 use super::client_document;
 use super::controller::{Controller, registration_id};
+use super::pause::Pause;
+use crate::clock;
 use crate::gateway::callbacks::Arrival;
 use crate::problem::{Code, Problem};
 use crate::server::{Event, Kind, State};
@@ -35,9 +37,9 @@ impl Controller {
     pub(super) fn retry_now(&mut self, name: &str) -> Result<(), Problem> {
         let id = self.id_of(name)?;
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
-        slot.not_before = crate::clock::now();
+        slot.pause = Pause::none();
         match (&slot.state, slot.grant.is_some()) {
-            (State::VaultBlocked(_), true) => slot.save_again_at = Some(slot.not_before),
+            (State::VaultBlocked(_), true) => slot.save_again_at = Some(clock::now()),
             (State::VaultBlocked(_), false) => self.step(&id, Event::TurnedOn),
             (State::Offline(_), _) => self.probe(&id),
             _ => {}

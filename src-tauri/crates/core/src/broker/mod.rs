@@ -11,6 +11,7 @@ mod handle;
 mod instance;
 mod look;
 mod new_server;
+mod pause;
 mod refresh;
 mod report;
 mod reports;

@@ -55,6 +55,21 @@ pub(super) async fn refresh(
     let started = clock::now();
     let line =
         move |result: String| TraceStep::new(clock::now(), Step::Refresh, result).since(started);
+    // At a strict service a refresh token that is used twice ends the grant for everybody.
+    if let Some(mut stored) = kept.by_another(&grant).await
+        && stored.issued_at > grant.issued_at
+    {
+        if !stored.is_stale(clock::now()) {
+            let line = line("renewed by another process".to_owned())
+                .decision("using what was stored meanwhile");
+            return End::Renewed { grant: stored, unsaved: None, line };
+        }
+        if stored.registration.client_id == grant.registration.client_id {
+            // It may have been changed since either grant was made.
+            stored.registration.secret = grant.registration.secret.take();
+        }
+        grant = stored;
+    }
     let target = grant.token_endpoint.clone();
     if !grant.can_renew() {
         let line = line("there is no refresh token".to_owned()).decision("sign in again").warn();
@@ -196,7 +211,8 @@ impl Kept {
     /// Another process may have refreshed with the same token: a loser must not erase the winner.
     async fn by_another(&self, used: &Grant) -> Option<Box<Grant>> {
         let stored = Grant::decode(&self.vault.get(&self.entry).await.ok()??).ok()?;
-        (stored.refresh != used.refresh).then(|| Box::new(stored))
+        let is_news = stored.server == used.server && stored.refresh != used.refresh;
+        is_news.then(|| Box::new(stored))
     }
 }
 

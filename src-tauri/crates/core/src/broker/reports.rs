@@ -9,10 +9,12 @@ use keyfob_auth::registration::RegistrationKind;
 use keyfob_auth::server_url::is_usable_endpoint;
 use keyfob_auth::text::shown;
 use keyfob_auth::trace::{TraceStep, Weight};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::begin::Kept;
 use super::controller::{Controller, entry, registration_id, set_headers};
+use super::pause::Pause;
 use super::report::{Probe, Report, ServerReport};
 use super::{refresh, sign_in, sign_out};
 use crate::clock;
@@ -238,7 +240,7 @@ impl Controller {
                     tokio::spawn(async move { sign_out::revoke(&old, &fetch).await });
                 }
                 slot.hold(grant);
-                slot.signed_in_at = Some(clock::now());
+                slot.signed_in_at = Some(Instant::now());
                 slot.failures = 0;
                 slot.unclear = 0;
                 slot.is_unsaved = false;
@@ -257,7 +259,7 @@ impl Controller {
             }
             sign_in::End::NotKept(problem) => failed(problem),
         };
-        slot.failed_at = problem.is_some().then(clock::now);
+        slot.failed_at = problem.is_some().then(Instant::now);
         slot.last_failure.clone_from(&problem);
         slot.held_failure.clone_from(&problem);
         self.remembered.save();
@@ -292,7 +294,7 @@ impl Controller {
                 slot.hold(grant);
                 slot.failures = 0;
                 slot.unclear = 0;
-                slot.not_before = now;
+                slot.pause = Pause::none();
                 slot.is_unsaved = unsaved.is_some();
                 slot.save_again_at = match &unsaved {
                     // Asking a locked keychain again would only open its prompt again.
@@ -320,7 +322,7 @@ impl Controller {
                 let doubled = FIRST_PAUSE * 2u32.saturating_pow(slot.failures.min(10));
                 slot.failures = slot.failures.saturating_add(1);
                 let pause = retry_after.unwrap_or(doubled).min(LONGEST_PAUSE);
-                slot.not_before = now.plus(pause);
+                slot.pause = Pause::of(pause);
                 let still_serves = slot.refused != Some(slot.generation)
                     && slot.grant.as_ref().is_some_and(|grant| !grant.has_ended(now));
                 slot.unclear = if is_unclear { slot.unclear.saturating_add(1) } else { 0 };
@@ -332,7 +334,7 @@ impl Controller {
                     // in the vault, in case it was the service's own fault.
                     Event::Refused
                 } else {
-                    Event::Unreachable { retry_at: slot.not_before }
+                    Event::Unreachable { retry_at: now.plus(pause) }
                 };
                 (line, vec![event])
             }

@@ -7,7 +7,9 @@ use keyfob_auth::challenge::Challenge;
 use keyfob_auth::grant::Grant;
 use keyfob_auth::{Secret, Timestamp, scope};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
+use super::pause::Pause;
 use super::sign_in::Wish;
 use super::turn::Turn;
 use crate::config::ServerConfig;
@@ -85,8 +87,8 @@ pub struct Slot {
     pub challenge: Option<Challenge>,
     /// The generation that the server refused last.
     pub refused: Option<u64>,
-    /// Until when a refresh is not worth trying.
-    pub not_before: Timestamp,
+    /// As long as it lasts a refresh is not worth trying.
+    pub pause: Pause,
     /// How often in a row a refresh failed.
     pub failures: u32,
     /// How often in a row it was refused without an error code.
@@ -94,14 +96,14 @@ pub struct Slot {
     /// How often more access was asked for since [`Slot::step_ups_since`].
     pub step_ups: u32,
     /// When counting began.
-    pub step_ups_since: Timestamp,
+    pub step_ups_since: Instant,
     /// When the last sign-in succeeded.
-    pub signed_in_at: Option<Timestamp>,
+    pub signed_in_at: Option<Instant>,
     /// What became of a sign-in that was started for a held request; it is not repeated for the
     /// next one.
     pub held_failure: Option<Problem>,
     /// When the last sign-in failed.
-    pub failed_at: Option<Timestamp>,
+    pub failed_at: Option<Instant>,
     /// How the last sign-in failed.
     pub last_failure: Option<Problem>,
     /// A sign-in under way.
@@ -134,11 +136,11 @@ impl Slot {
             is_loading: false,
             challenge: None,
             refused: None,
-            not_before: Timestamp(0),
+            pause: Pause::none(),
             failures: 0,
             unclear: 0,
             step_ups: 0,
-            step_ups_since: Timestamp(0),
+            step_ups_since: Instant::now(),
             signed_in_at: None,
             held_failure: None,
             failed_at: None,
