@@ -229,6 +229,8 @@ impl Controller {
                 }
                 slot.hold(grant);
                 slot.signed_in_at = Some(clock::now());
+                // What the old grant had to wait for is over with it.
+                slot.not_before = clock::now();
                 slot.failures = 0;
                 slot.unclear = 0;
                 slot.is_unsaved = false;
