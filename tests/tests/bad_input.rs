@@ -33,12 +33,16 @@ impl Site for Portal {
 async fn a_secret_without_its_client_id() {
     let scene = Scene::start().await;
     let url = scene.mcp.url();
-    let arguments = ["add", "--name", "s", "--client-secret-stdin", &url];
     let before = scene.stored().await;
-    let output = scene.keyfob.run_with(&arguments, Stdin::Text("hush\n"), PATIENCE).await;
-    let output = output.expect_code(2);
-    assert!(output.one_sentence().contains("client id"), "what is missing: {output}");
-    assert_eq!(scene.stored().await, before);
+    for id in [None, Some(""), Some(" "), Some("one\ntwo")] {
+        let mut arguments = vec!["add", "--name", "s", "--client-secret-stdin"];
+        arguments.extend(id.iter().flat_map(|id| ["--client-id", id]));
+        arguments.push(&url);
+        let output = scene.keyfob.run_with(&arguments, Stdin::Text("hush\n"), PATIENCE).await;
+        let output = output.expect_code(2);
+        assert!(output.one_sentence().contains("client id"), "{id:?}: {output}");
+        assert_eq!(scene.stored().await, before);
+    }
 }
 
 /// The same for a run of its own, and for a broker that would use it for all servers.

@@ -51,12 +51,17 @@ pub(super) fn checked(
     {
         return Err(usage(format!("--issuer takes an https URL, not {issuer}")));
     }
-    if new.client_secret.is_some() && new.client_id.is_none() {
+    // An empty one is none, wherever it was left empty.
+    let client_id = new.client_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+    if client_id.is_some_and(|id| id.chars().any(char::is_control)) {
+        return Err(usage("a client id is a line of text; the provider shows it".to_owned()));
+    }
+    if new.client_secret.is_some() && client_id.is_none() {
         return Err(usage("a client secret needs its client id: --client-id".to_owned()));
     }
     let secrets = new.extension_secrets();
     let has_secret = new.client_secret.is_some();
-    extensions::check(&new.extensions, &secrets, new.client_id.as_deref(), has_secret)
+    extensions::check(&new.extensions, &secrets, client_id, has_secret)
         .map_err(|cause| usage(cause.to_owned()))?;
     for (header, value) in &new.headers {
         let lower = header.to_ascii_lowercase();
@@ -76,7 +81,7 @@ pub(super) fn checked(
         name,
         url: url.as_str().to_owned(),
         issuer: new.issuer.clone(),
-        client_id: new.client_id.clone().filter(|id| !id.is_empty()),
+        client_id: client_id.map(str::to_owned),
         scopes: new.scopes.clone(),
         parameters: new.parameters.clone(),
         scope_parameter: new.scope_parameter.clone(),
