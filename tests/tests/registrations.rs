@@ -1,6 +1,7 @@
 //! What becomes of a registration: refused, odd, or purged.
 
 use keyfob_tests::authserver::{Cimd, Dcr, LoopbackNames, LoopbackPorts, Par};
+use keyfob_tests::world::files_below;
 use keyfob_tests::{Kind, Scene, Setup, Visit};
 use serde_json::{Map, Value, json};
 
@@ -254,4 +255,33 @@ async fn a_service_that_drops_documents_is_signed_in_to_by_registration() {
     assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("not-offered")));
     let renewed = journal.refreshes().pop();
     assert_eq!(renewed.as_ref().and_then(|r| r.param("client_id")), card["client_id"].as_str());
+}
+
+/// 6.2-19: a refusal is not held against a service for ever: a week later our document is tried
+/// out once more. (The week passes in the file that remembers it.)
+#[tokio::test]
+async fn a_refusal_is_remembered_for_a_week() {
+    let mut scene = Scene::with(|s| s.authority.cimd = Cimd::RefusedByPage).await.signed_in().await;
+    scene.authority.set(|s| s.cimd = Cimd::On);
+    for (days, kind) in [(6, "dcr"), (2, "cimd")] {
+        scene.keyfob.stop().await;
+        let mut aged = 0;
+        for (path, bytes) in files_below(&scene.keyfob.home()) {
+            let Ok(mut facts) = serde_json::from_slice::<Value>(&bytes) else { continue };
+            let refusals = facts.pointer_mut("/refusals").and_then(Value::as_array_mut);
+            for refusal in refusals.into_iter().flatten() {
+                let at = refusal["at"].as_u64().unwrap_or_default();
+                refusal["at"] = json!(at - days * 24 * 60 * 60 * 1000);
+                aged += 1;
+            }
+            if aged > 0 {
+                std::fs::write(path, facts.to_string()).unwrap();
+                break;
+            }
+        }
+        assert_eq!(aged, 1, "the refusal is remembered in a file");
+        scene.keyfob.serve().await;
+        scene.connect("s", Visit::Allow).await.ok();
+        assert_eq!(registration(&scene).await["kind"], kind, "after {days} days more");
+    }
 }
