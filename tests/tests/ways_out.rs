@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyfob_tests::authserver::{Cimd, Dcr, LoopbackPorts, StaticClient};
+use keyfob_tests::authserver::{Cimd, Dcr, LoopbackPorts, Par, StaticClient};
 use keyfob_tests::browser::{Choice, visit};
 use keyfob_tests::world::{PATIENCE, Stdin, client_binary};
 use keyfob_tests::{Scene, Visit};
@@ -50,6 +50,37 @@ async fn what_is_said_is_to_be_registered_is_what_works() {
         scene.echo("s", "by hand").await;
         assert_eq!(registration(&scene).await["kind"], "pre-registered");
     }
+}
+
+/// 6.2-16: who leaves the last way there is, at a page or where requests are pushed, is told what
+/// to register; that somebody left is not held against the document.
+#[tokio::test]
+async fn below_the_last_way_there_is_only_a_client_of_ones_own() {
+    let scene = Scene::with(|s| s.authority.dcr = Dcr::Off).await;
+    scene.add("s", &[]).await.ok();
+    let ignoring = scene.keyfob.browser(Visit::Ignore).display().to_string();
+    let arguments = ["connect", "--browser", &ignoring, "s"];
+    let running = scene.keyfob.start(&arguments, Stdin::Empty);
+    assert!(running.prints("Waiting for your browser", PATIENCE).await, "{}", running.printed());
+    scene.keyfob.run(&["another-way", "s"]).await.ok();
+    let callback = format!("http://127.0.0.1:{}/callback", scene.keyfob.port());
+    let output = running.finish(PATIENCE).await.expect_code(5);
+    assert!(output.one_sentence().contains(&callback), "{output}");
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(registration(&scene).await["kind"], "cimd");
+
+    let scene = Scene::with(|s| {
+        s.authority.par = Par::Required;
+        s.authority.cimd = Cimd::RefusedByPage;
+        s.authority.dcr = Dcr::Off;
+    })
+    .await;
+    scene.add("s", &[]).await.ok();
+    let output = scene.connect("s", Visit::Allow).await.expect_code(5);
+    let said = output.one_sentence();
+    let callback = format!("http://127.0.0.1:{}/callback", scene.keyfob.port());
+    assert!(said.contains(&callback) && said.contains("invalid_client"), "{said}");
+    assert!(scene.keyfob.links().is_empty());
 }
 
 /// 6.2-14, D-02: where the preflight does not see it, the person who looks at an error page has a
