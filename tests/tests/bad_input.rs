@@ -33,15 +33,19 @@ impl Site for Portal {
 async fn a_secret_without_its_client_id() {
     let scene = Scene::start().await;
     let url = scene.mcp.url();
-    let arguments = ["add", "--name", "s", "--client-secret-stdin", &url];
     let before = scene.stored().await;
-    let output = scene.keyfob.run_with(&arguments, Stdin::Text("hush\n"), PATIENCE).await;
-    let output = output.expect_code(2);
-    assert!(output.one_sentence().contains("client id"), "what is missing: {output}");
-    assert_eq!(scene.stored().await, before);
+    for id in [None, Some(""), Some(" "), Some("one\ntwo")] {
+        let mut arguments = vec!["add", "--name", "s", "--client-secret-stdin"];
+        arguments.extend(id.iter().flat_map(|id| ["--client-id", id]));
+        arguments.push(&url);
+        let output = scene.keyfob.run_with(&arguments, Stdin::Text("hush\n"), PATIENCE).await;
+        let output = output.expect_code(2);
+        assert!(output.one_sentence().contains("client id"), "{id:?}: {output}");
+        assert_eq!(scene.stored().await, before);
+    }
 }
 
-/// The same for a run of its own.
+/// The same for a run of its own, and for a broker that would use it for all servers.
 #[tokio::test]
 async fn a_secret_without_its_client_id_for_one_run() {
     let mut scene = Scene::with(|s| s.serve = false).await;
@@ -51,6 +55,11 @@ async fn a_secret_without_its_client_id_for_one_run() {
     let output = output.expect_code(2);
     assert!(output.one_sentence().contains("client id"), "what is missing: {output}");
     assert_eq!(output.stdout, "", "nothing was run");
+
+    let arguments = ["serve", "--store", "memory", "--client-secret-env", "THE_SECRET"];
+    let output = scene.keyfob.run_with(&arguments, Stdin::Empty, Duration::from_secs(5)).await;
+    let output = output.expect_code(2);
+    assert!(output.one_sentence().contains("client id"), "what is missing: {output}");
 }
 
 /// A server whose own header satisfies it is never signed in to.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use keyfob_tests::authserver::{Cimd, CimdFlag};
+use keyfob_tests::authserver::{Cimd, CimdFlag, Documents};
 use keyfob_tests::mcp::{Challenge, Prm};
 use keyfob_tests::world::Stdin;
 use keyfob_tests::{Document, Kind, Oddity, Output, Scene, Setup, Visit};
@@ -223,6 +223,38 @@ async fn server_metadata_without_what_it_must_have_is_not_used() {
         let asked = paths(scene.authority.journal().entries());
         assert_eq!(asked, ["/.well-known/oauth-authorization-server"], "without {member}");
         assert!(scene.keyfob.links().is_empty());
+    }
+}
+
+/// T4a, T4b, 6.2-39: an issuer with a path has three places, asked in order and one at a time; what
+/// lies at the root is another issuer's.
+#[tokio::test]
+async fn an_issuer_with_a_path_has_three_places() {
+    let places = [
+        "/.well-known/oauth-authorization-server/tenant1",
+        "/.well-known/openid-configuration/tenant1",
+        "/tenant1/.well-known/openid-configuration",
+    ];
+    for (documents, wanted) in [
+        (Documents::OidcBeforePath, &places[..2]),
+        (Documents::OidcOnly, &places[..]),
+        (Documents::Absent, &places[..]),
+    ] {
+        let scene = Scene::with(|s| {
+            s.issuer_path = "/tenant1".to_owned();
+            s.authority.documents = documents;
+        })
+        .await;
+        scene.add("s", &[]).await.ok();
+        let output = scene.connect("s", Visit::Allow).await;
+        let has_signed_in = documents != Documents::Absent;
+        let output = output.expect_code(if has_signed_in { 0 } else { 5 });
+        let mut asked = paths(scene.authority.journal().entries());
+        asked.retain(|path| path.contains(".well-known"));
+        assert_eq!(asked, wanted, "{documents:?}");
+        if !has_signed_in {
+            assert!(output.one_sentence().contains(scene.authority.issuer()), "{output}");
+        }
     }
 }
 

@@ -1,12 +1,9 @@
-//! What becomes of a registration: refused, odd, purged, or not to be had at all.
+//! What becomes of a registration: refused, odd, or purged.
 
-use std::time::Duration;
-
-use keyfob_tests::authserver::{Cimd, Dcr, LoopbackNames, LoopbackPorts, Par, StaticClient};
-use keyfob_tests::browser::{Choice, visit};
-use keyfob_tests::world::{PATIENCE, Stdin, client_binary};
+use keyfob_tests::authserver::{Cimd, Dcr, LoopbackNames, LoopbackPorts, Par};
+use keyfob_tests::world::files_below;
 use keyfob_tests::{Kind, Scene, Setup, Visit};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 async fn registration(scene: &Scene) -> Value {
     scene.status("s").await["registration"].clone()
@@ -18,56 +15,23 @@ fn by_registration(setup: &mut Setup, dcr: Dcr) {
     setup.authority.dcr = dcr;
 }
 
-fn own_client(id: &str, secret: Option<&str>, redirect_uri: &str) -> StaticClient {
-    StaticClient {
-        id: id.to_owned(),
-        secret: secret.map(str::to_owned),
-        redirect_uris: vec![redirect_uri.to_owned()],
-    }
-}
-
-/// 6.2-16, R6: where there is no way to be known, the person is told what to register, and with
-/// exactly that it works.
-#[tokio::test]
-async fn what_is_said_is_to_be_registered_is_what_works() {
-    for (cimd, dcr) in
-        [(Cimd::Off, Dcr::Off), (Cimd::Off, Dcr::Forbidden), (Cimd::RefusedByPage, Dcr::Off)]
-    {
-        let scene = Scene::with(|s| {
-            s.authority.cimd = cimd.clone();
-            s.authority.dcr = dcr;
-        })
-        .await;
-        scene.add("s", &[]).await.ok();
-        let output = scene.connect("s", Visit::Allow).await.expect_code(5);
-        let said = output.one_sentence().to_owned();
-        assert!(said.contains(scene.authority.issuer()), "at whom: {said}");
-        let refused = cimd == Cimd::RefusedByPage;
-        assert_eq!(said.contains("refused Keyfob's own document"), refused, "{said}");
-        let redirect_uri = said.split_whitespace().find(|word| word.contains("/callback"));
-        let redirect_uri = redirect_uri.expect("a redirect address").trim_end_matches('.');
-        assert!(scene.keyfob.links().is_empty(), "nobody is sent to a browser for this");
-
-        let own = own_client("by hand", None, redirect_uri);
-        scene.authority.set(|s| s.static_clients.push(own));
-        scene.keyfob.run(&["remove", "s"]).await.ok();
-        scene.add("s", &["--client-id", "by hand"]).await.ok();
-        scene.connect("s", Visit::Allow).await.ok();
-        scene.echo("s", "by hand").await;
-        assert_eq!(registration(&scene).await["kind"], "pre-registered");
-    }
-}
-
 /// R3c, R3d, R3e: an answer that is no use ends the sign-in with the reason; nobody is sent to a
 /// browser with it, and the next try registers as if nothing had been.
 #[tokio::test]
 async fn a_registration_that_is_no_use_is_told_and_not_kept() {
-    for (dcr, reason) in [
-        (Dcr::TooMany, "try again in 30 s"),
-        (Dcr::Page, "it is not JSON"),
-        (Dcr::OtherRedirect, "it registered another redirect URI"),
+    let elsewhere = json!(["https://elsewhere.example/callback"]);
+    for (dcr, redirect_uris, reason) in [
+        (Dcr::TooMany, None, "try again in 30 s"),
+        (Dcr::Page, None, "it is not JSON"),
+        (Dcr::On, Some(elsewhere), "it registered another redirect URI"),
     ] {
-        let scene = Scene::with(|s| by_registration(s, dcr)).await;
+        let scene = Scene::with(|s| {
+            by_registration(s, dcr);
+            s.authority
+                .registration_fields
+                .extend(redirect_uris.map(|r| ("redirect_uris".into(), r)));
+        })
+        .await;
         scene.add("s", &[]).await.ok();
         let output = scene.connect("s", Visit::Allow).await.expect_code(5);
         let said = output.one_sentence();
@@ -79,7 +43,7 @@ async fn a_registration_that_is_no_use_is_told_and_not_kept() {
         assert_eq!(journal.authorizations().len(), 0);
         assert!(scene.keyfob.links().is_empty());
 
-        scene.authority.set(|s| s.dcr = Dcr::On);
+        scene.authority.set(|s| (s.dcr, s.registration_fields) = (Dcr::On, Map::new()));
         journal.clear();
         scene.connect("s", Visit::Allow).await.ok();
         scene.echo("s", "registered").await;
@@ -110,7 +74,13 @@ async fn a_registration_that_fails_over_its_scope_is_made_without() {
 /// registration is not used again for another sign-in, and there is one per sign-in.
 #[tokio::test]
 async fn a_secret_that_has_ended_on_arrival_serves_once() {
-    let scene = Scene::with(|s| by_registration(s, Dcr::WithEndedSecret)).await.signed_in().await;
+    let scene = Scene::with(|s| {
+        by_registration(s, Dcr::WithSecret);
+        s.authority.registration_fields.insert("client_secret_expires_at".into(), json!(1));
+    })
+    .await
+    .signed_in()
+    .await;
     let journal = scene.authority.journal();
     assert_eq!(journal.registrations().len(), 1);
     let first = registration(&scene).await["client_id"].clone();
@@ -122,6 +92,51 @@ async fn a_secret_that_has_ended_on_arrival_serves_once() {
     scene.connect("s", Visit::Allow).await.ok();
     assert_eq!(journal.registrations().len(), 2);
     assert_ne!(registration(&scene).await["client_id"], first);
+}
+
+/// R3h: an answer that does not say how to authenticate means what RFC 7591 has as the default
+/// where it gives a secret, and no secret where it gives none.
+#[tokio::test]
+async fn an_answer_that_names_no_method_is_understood() {
+    for dcr in [Dcr::On, Dcr::WithSecret] {
+        let scene = Scene::with(|s| {
+            by_registration(s, dcr);
+            let method = "token_endpoint_auth_method".to_owned();
+            s.authority.registration_fields.insert(method, Value::Null);
+        })
+        .await
+        .signed_in()
+        .await;
+        scene.authority.expire_access_tokens();
+        scene.echo("s", "understood").await;
+        for asked in scene.authority.journal().token_requests() {
+            assert!(asked.accepted(), "{dcr:?}: {}", asked.decision);
+            assert_eq!(asked.header("authorization").is_some(), dcr == Dcr::WithSecret);
+        }
+    }
+}
+
+/// 6.2-17: a registration that is refused after our document was does not lead to another one.
+#[tokio::test]
+async fn a_second_refusal_is_the_end() {
+    for cimd in [
+        Cimd::RefusedByPage,
+        Cimd::RefusedInCallback("invalid_client".to_owned()),
+        Cimd::RefusedAtToken,
+    ] {
+        let scene = Scene::with(|s| {
+            s.authority.cimd = cimd.clone();
+            s.authority.gone_at_token = Some("dcr-".to_owned());
+        })
+        .await;
+        scene.add("s", &[]).await.ok();
+        scene.connect("s", Visit::Allow).await.expect_code(5).one_sentence();
+        let journal = scene.authority.journal();
+        assert_eq!(journal.registrations().len(), 1, "{cimd:?}");
+        let exchanges = journal.exchanges();
+        assert_eq!(exchanges.len(), if cimd == Cimd::RefusedAtToken { 2 } else { 1 }, "{cimd:?}");
+        assert_eq!(scene.status("s").await["state"], "signed-out");
+    }
 }
 
 /// R5c: purged, and found out at a refresh: the sign-in is over, nobody registers or opens a
@@ -174,52 +189,6 @@ async fn a_registration_that_is_gone_when_the_code_is_redeemed_is_made_anew_once
     assert_eq!(journal.registrations().len(), 1);
 }
 
-/// 6.2-14, D-02: where the preflight does not see it, the person who looks at an error page has a
-/// way out that leads to DCR at once, and it is told.
-#[tokio::test]
-async fn another_way_leads_on_from_a_page_that_refuses_our_document() {
-    let mut scene = Scene::with(|s| {
-        s.serve = false;
-        s.authority.cimd = Cimd::RefusedByPage;
-    })
-    .await;
-    let file = scene.keyfob.home().join("config/config.toml");
-    let settings = std::fs::read_to_string(&file).expect("a file");
-    let line = format!("no_preflight = [\"{}\"]\n", scene.authority.issuer());
-    std::fs::write(&file, format!("{settings}{line}")).expect("a file");
-    scene.keyfob.serve().await;
-    scene.add("s", &[]).await.ok();
-    let ignoring = scene.keyfob.browser(Visit::Ignore).display().to_string();
-    let arguments = ["connect", "--browser", &ignoring, "--deadline", "60", "s"];
-    let running = scene.keyfob.start(&arguments, Stdin::Empty);
-    assert!(running.prints("Waiting for your browser", PATIENCE).await, "{}", running.printed());
-    let hint = "If the page shows an error, try another way";
-    assert!(running.prints(hint, PATIENCE).await, "{}", running.printed());
-    let link = scene.keyfob.links().pop().expect("a link");
-    let seen = visit(&link, Choice::Allow).await.expect("a page");
-    assert!(matches!(seen, keyfob_tests::browser::Ending::DeadEnd(400, _)), "{seen:?}");
-
-    scene.keyfob.run(&["another-way", "s"]).await.ok();
-    for _ in 0..100 {
-        if scene.keyfob.links().len() > 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let link = scene.keyfob.links().pop().expect("another link");
-    visit(&link, Choice::Allow).await.expect("a page");
-    running.finish(PATIENCE).await.ok();
-    scene.echo("s", "by another way").await;
-    assert_eq!(scene.authority.journal().registrations().len(), 1);
-    let card = registration(&scene).await;
-    assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("refused")));
-
-    // It worked, so it is remembered, and the document is not shown again.
-    scene.authority.journal().clear();
-    scene.connect("s", Visit::Allow).await.ok();
-    assert!(!scene.authority.journal().mentions(&scene.document_url));
-}
-
 /// 6.2-15: a redirect URI that the document does not list to the letter, at a service that has no
 /// page to say so: its push endpoint knows only `invalid_request` for it (RFC 9126 section 2.3).
 #[tokio::test]
@@ -246,103 +215,73 @@ async fn a_push_that_refuses_our_redirect_uri_leads_to_registration() {
     }
 }
 
-/// D-20: the user's own client is nobody's registration: another server at the same service does
-/// not inherit it, no copy of an old secret comes back, and it can be given up.
+/// R1b: whatever the page says, and however, our document is not accepted there.
 #[tokio::test]
-async fn an_own_client_leaves_no_copy_behind() {
-    let scene = Scene::with(|s| by_registration(s, Dcr::On)).await;
-    let redirect_uri = format!("http://127.0.0.1:{}/callback", scene.keyfob.port());
-    let journal = scene.authority.journal();
-    let add = async |secret: &str| {
-        let own = own_client("own-id", Some(secret), &redirect_uri);
-        scene.authority.set(|s| s.static_clients = vec![own]);
-        let url = scene.mcp.url();
-        let arguments =
-            ["add", "--name", "s", "--client-id", "own-id", "--client-secret-stdin", &url];
-        let line = format!("{secret}\n");
-        scene.keyfob.run_with(&arguments, Stdin::Text(&line), PATIENCE).await.ok();
-        scene.connect("s", Visit::Allow).await.ok();
-        scene.authority.expire_access_tokens();
-        scene.echo("s", secret).await;
-        assert!(journal.token_requests().iter().all(keyfob_tests::Entry::accepted), "{secret}");
-        assert_eq!(registration(&scene).await["kind"], "pre-registered");
-    };
-    add("first-secret").await;
-
-    scene.add("t", &[]).await.ok();
-    scene.connect("t", Visit::Allow).await.ok();
-    let card = scene.status("t").await["registration"].clone();
-    assert_eq!(card["kind"], "dcr");
-    assert_ne!(card["client_id"], "own-id");
-    assert_eq!(journal.registrations().len(), 1);
-
-    // A strict service takes the new secret alone.
-    scene.keyfob.run(&["remove", "s"]).await.ok();
-    journal.clear();
-    add("second-secret").await;
-
-    scene.keyfob.run(&["reset", "s"]).await.ok();
-    journal.clear();
-    scene.connect("s", Visit::Allow).await.ok();
-    assert_eq!(registration(&scene).await["kind"], "dcr");
-    assert_eq!(journal.registrations().len(), 1);
-    let mut asked = journal.authorizations();
-    asked.extend(journal.exchanges());
-    assert!(asked.iter().all(|a| a.param("client_id") != Some("own-id")));
-}
-
-/// 6.2-22: without a port of its own the document serves through its entry without a port, and
-/// where a service compares to the letter a registration takes its place.
-#[tokio::test]
-async fn a_port_for_one_run_goes_with_the_document_only_where_any_port_does() {
-    for (ports, kind) in [(LoopbackPorts::Any, "cimd"), (LoopbackPorts::Exact, "dcr")] {
+async fn any_page_that_refuses_our_document_leads_to_registration() {
+    for status in [401, 403, 422, 500] {
         let scene = Scene::with(|s| {
-            s.serve = false;
-            s.authority.loopback_ports = ports;
+            s.authority.cimd = Cimd::RefusedByPage;
+            s.authority.page_status = Some(status);
         })
+        .await
+        .signed_in()
         .await;
-        let client = client_binary().display().to_string();
-        let output = scene.exec(&[], &[&client, "{url}", "whoami", "{}"]).await.ok();
-        assert_eq!(output.stdout, format!("alice, {kind} client\n"));
-        let journal = scene.authority.journal();
-        assert_eq!(journal.registrations().len(), usize::from(kind == "dcr"));
-        let exchange = journal.exchanges().pop().expect("an exchange");
-        let redirect_uri = exchange.param("redirect_uri").unwrap_or_default();
-        assert!(redirect_uri.starts_with("http://127.0.0.1:"), "{redirect_uri}");
-        assert!(!redirect_uri.contains(":0/"), "{redirect_uri}");
+        scene.echo("s", "registered").await;
+        let card = registration(&scene).await;
+        assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("refused")));
+        assert_eq!(scene.authority.journal().registrations().len(), 1, "{status}");
+        assert_eq!(scene.keyfob.links().len(), 1, "nobody was shown the page: {status}");
     }
 }
 
-/// 6.2-8, D-12: no PKCE, no sign-in, however we would be known; unless the user wants it so.
+/// 6.2-20: a service that drops documents while a sign-in by one lasts. Its person signs in once
+/// more, and from then on the registration renews it.
 #[tokio::test]
-async fn without_s256_no_way_of_being_known_helps() {
-    for (cimd, own) in [(Cimd::On, false), (Cimd::Off, false), (Cimd::Off, true)] {
-        let mut scene = Scene::with(|s| {
-            s.authority.cimd = cimd.clone();
-            s.authority.advertises_s256 = false;
-        })
-        .await;
-        let redirect_uri = format!("http://127.0.0.1:{}/callback", scene.keyfob.port());
-        let client = own_client("own-id", None, &redirect_uri);
-        scene.authority.set(|s| s.static_clients.push(client));
-        let more: &[&str] = if own { &["--client-id", "own-id"] } else { &[] };
-        scene.add("s", more).await.ok();
-        let output = scene.connect("s", Visit::Allow).await.expect_code(4);
-        assert!(output.one_sentence().contains("allow_unadvertised_pkce"), "{output}");
-        let journal = scene.authority.journal();
-        assert_eq!((journal.authorizations().len(), journal.registrations().len()), (0, 0));
-        assert!(scene.keyfob.links().is_empty());
+async fn a_service_that_drops_documents_is_signed_in_to_by_registration() {
+    let scene = Scene::start().await.signed_in().await;
+    scene.authority.set(|s| s.cimd = Cimd::Off);
+    scene.authority.expire_access_tokens();
+    let refused = scene.call("s", "echo", &json!({"text": "dropped"})).await;
+    assert!(matches!(refused.code, Some(3 | 5)), "{refused}");
+    refused.problem();
+    let journal = scene.authority.journal();
+    assert_eq!(journal.registrations().len(), 0, "nobody asked for another sign-in yet");
 
+    scene.connect("s", Visit::Allow).await.ok();
+    journal.clear();
+    scene.authority.expire_access_tokens();
+    scene.echo("s", "renewed").await;
+    let card = registration(&scene).await;
+    assert_eq!((&card["kind"], &card["reason"]["code"]), (&json!("dcr"), &json!("not-offered")));
+    let renewed = journal.refreshes().pop();
+    assert_eq!(renewed.as_ref().and_then(|r| r.param("client_id")), card["client_id"].as_str());
+}
+
+/// 6.2-19: a refusal is not held against a service for ever: a week later our document is tried
+/// out once more. (The week passes in the file that remembers it.)
+#[tokio::test]
+async fn a_refusal_is_remembered_for_a_week() {
+    let mut scene = Scene::with(|s| s.authority.cimd = Cimd::RefusedByPage).await.signed_in().await;
+    scene.authority.set(|s| s.cimd = Cimd::On);
+    for (days, kind) in [(6, "dcr"), (2, "cimd")] {
         scene.keyfob.stop().await;
-        let file = scene.keyfob.home().join("config/config.toml");
-        let settings = std::fs::read_to_string(&file).expect("a file");
-        let allowed = settings.replacen("\nurl =", "\nallow_unadvertised_pkce = true\nurl =", 1);
-        assert_ne!(allowed, settings);
-        std::fs::write(&file, allowed).expect("a file");
+        let mut aged = 0;
+        for (path, bytes) in files_below(&scene.keyfob.home()) {
+            let Ok(mut facts) = serde_json::from_slice::<Value>(&bytes) else { continue };
+            let refusals = facts.pointer_mut("/refusals").and_then(Value::as_array_mut);
+            for refusal in refusals.into_iter().flatten() {
+                let at = refusal["at"].as_u64().unwrap_or_default();
+                refusal["at"] = json!(at - days * 24 * 60 * 60 * 1000);
+                aged += 1;
+            }
+            if aged > 0 {
+                std::fs::write(path, facts.to_string()).unwrap();
+                break;
+            }
+        }
+        assert_eq!(aged, 1, "the refusal is remembered in a file");
         scene.keyfob.serve().await;
         scene.connect("s", Visit::Allow).await.ok();
-        let asked = journal.authorizations();
-        assert!(asked.iter().all(|a| a.param("code_challenge_method") == Some("S256")));
-        scene.echo("s", "as set").await;
+        assert_eq!(registration(&scene).await["kind"], kind, "after {days} days more");
     }
 }

@@ -1,4 +1,5 @@
-//! The `resource` parameter (RFC 8707) where a sign-in service does not take it as it is named.
+//! The `resource` parameter (RFC 8707): what the metadata calls the server, and what a sign-in
+//! service takes.
 
 use keyfob_tests::authserver::ResourceRule;
 use keyfob_tests::{Entry, Scene, Visit};
@@ -55,4 +56,47 @@ async fn a_refused_resource_is_first_tried_without_its_slash() {
     journal.clear();
     scene.connect("s", Visit::Allow).await.ok();
     assert_eq!(resources(&journal.authorizations()), [Some(bare.as_str())], "it is remembered");
+}
+
+/// T3a, T3b: a name that covers the server is used byte for byte, and the person can see that it is
+/// not the server's own.
+#[tokio::test]
+async fn a_resource_that_covers_the_server_is_used_as_it_stands() {
+    for suffix in ["/mcp/", "/", ""] {
+        let scene = Scene::start().await;
+        let named = format!("{}{suffix}", scene.mcp.origin());
+        scene.mcp.set(|s| s.claimed_resource = Some(named.clone()));
+        let scene = scene.signed_in().await;
+        scene.authority.expire_access_tokens();
+        scene.echo("s", "covered").await;
+        let journal = scene.authority.journal();
+        let mut asked = journal.authorizations();
+        asked.extend(journal.token_requests());
+        assert!(resources(&asked).iter().all(|r| *r == Some(named.as_str())), "{named}");
+        let trace = scene.keyfob.run(&["trace", "s"]).await.ok();
+        let said = "covers this server without being its exact name";
+        assert!(trace.stdout.contains(said), "{trace}");
+    }
+}
+
+/// T3b, T3c, T3d: one that does not is refused before anybody is asked for anything.
+#[tokio::test]
+async fn a_resource_that_does_not_cover_the_server_is_refused() {
+    let scene = Scene::start().await;
+    scene.add("s", &[]).await.ok();
+    let (origin, url) = (scene.mcp.origin().to_owned(), scene.mcp.url());
+    for named in [
+        format!("{origin}/mc"),
+        format!("{origin}/mcp2"),
+        format!("{origin}/mcp/below"),
+        format!("{url}?tenant=one"),
+        origin.replace("127.0.0.1", "localhost"),
+        "http://127.0.0.1:9/mcp".to_owned(),
+    ] {
+        scene.mcp.set(|s| s.claimed_resource = Some(named.clone()));
+        let output = scene.connect("s", Visit::Allow).await.expect_code(4);
+        assert!(output.one_sentence().contains("about another server"), "{named}: {output}");
+        assert!(scene.authority.journal().entries().is_empty(), "{named}");
+        assert!(scene.keyfob.links().is_empty());
+    }
 }

@@ -26,7 +26,9 @@ pub(super) async fn authorize(authority: &Authority, call: &Call) -> Answer {
     };
     match check(authority, &asked).await {
         Ok(request) => consent::ask(authority, request),
-        Err(Refusal::Page(status, text)) => page(status, &text),
+        Err(Refusal::Page(status, text)) => {
+            page(authority.switches().page_status.unwrap_or(status), &text)
+        }
         Err(Refusal::Redirect { uri, state, error, text }) => {
             back(authority, &uri, state.as_deref(), &[("error", &error)], &text)
         }

@@ -9,10 +9,11 @@ use crate::call::{Answer, Call};
 enum Format {
     Rfc8414,
     Oidc,
+    OidcBeforePath,
 }
 
 /// Where the documents of an issuer are. RFC 8414 section 3.1 inserts before the path, OpenID
-/// Connect Discovery section 4 appends to it.
+/// Connect Discovery section 4 appends to it, and MCP knows it before the path as well.
 pub(super) fn is_document(issuer: &str, path: &str) -> bool {
     format_of(issuer, path).is_some()
 }
@@ -23,6 +24,8 @@ fn format_of(issuer: &str, path: &str) -> Option<Format> {
         Some(Format::Rfc8414)
     } else if path == format!("{own}/.well-known/openid-configuration") {
         Some(Format::Oidc)
+    } else if path == format!("/.well-known/openid-configuration{own}") {
+        Some(Format::OidcBeforePath)
     } else {
         None
     }
@@ -35,6 +38,9 @@ pub(super) fn document(authority: &Authority, call: &Call) -> Answer {
             Some((build(authority, &switches, &Format::Rfc8414), &switches.rfc8414_oddity))
         }
         (Some(Format::Oidc), Documents::Both | Documents::OidcOnly) => {
+            Some((build(authority, &switches, &Format::Oidc), &switches.oidc_oddity))
+        }
+        (Some(Format::OidcBeforePath), Documents::OidcBeforePath) => {
             Some((build(authority, &switches, &Format::Oidc), &switches.oidc_oddity))
         }
         _ => None,
@@ -92,23 +98,28 @@ fn build(authority: &Authority, switches: &Switches, format: &Format) -> Map<Str
     if let Some(flag) = flag(switches, format) {
         put("client_id_metadata_document_supported", flag);
     }
-    if matches!(format, Format::Oidc) {
+    if !matches!(format, Format::Rfc8414) {
         put("jwks_uri", json!(at("jwks")));
         put("subject_types_supported", json!(["public"]));
         put("id_token_signing_alg_values_supported", json!(["RS256"]));
     }
     let replaced = match format {
         Format::Rfc8414 => &switches.rfc8414_fields,
-        Format::Oidc => &switches.oidc_fields,
+        Format::Oidc | Format::OidcBeforePath => &switches.oidc_fields,
     };
-    for (name, value) in replaced {
+    replace(&mut document, replaced);
+    document
+}
+
+/// Puts these fields in; null takes one out.
+pub(super) fn replace(document: &mut Map<String, Value>, fields: &Map<String, Value>) {
+    for (name, value) in fields {
         if value.is_null() {
             document.remove(name);
         } else {
             document.insert(name.clone(), value.clone());
         }
     }
-    document
 }
 
 fn flag(switches: &Switches, format: &Format) -> Option<Value> {
@@ -117,9 +128,10 @@ fn flag(switches: &Switches, format: &Format) -> Option<Value> {
     }
     match (&switches.cimd_flag, format) {
         (CimdFlag::Everywhere, _)
-        | (CimdFlag::OidcOnly, Format::Oidc)
+        | (CimdFlag::OidcOnly, Format::Oidc | Format::OidcBeforePath)
         | (CimdFlag::Rfc8414Only, Format::Rfc8414) => Some(json!(true)),
-        (CimdFlag::OidcOnly, Format::Rfc8414) | (CimdFlag::Rfc8414Only, Format::Oidc) => None,
+        (CimdFlag::OidcOnly, Format::Rfc8414)
+        | (CimdFlag::Rfc8414Only, Format::Oidc | Format::OidcBeforePath) => None,
         (CimdFlag::Value(value), _) => Some(value.clone()),
     }
 }

@@ -8,6 +8,7 @@ use super::Authority;
 use super::clients::{
     Client, Origin, oauth_error, redirect_is_named_well, redirect_is_native, strings,
 };
+use super::metadata::replace;
 use super::switches::{Dcr, LoopbackNames};
 use crate::call::{Answer, Call};
 use crate::random::secret;
@@ -24,12 +25,7 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
                 .with("retry-after", "30");
         }
         Dcr::Page => return Answer::page(200, "Sign up", "Create an account.", "a page"),
-        Dcr::On
-        | Dcr::Answers200
-        | Dcr::WithSecret
-        | Dcr::WithEndedSecret
-        | Dcr::OtherRedirect
-        | Dcr::RefusesScopes => {}
+        Dcr::On | Dcr::Answers200 | Dcr::WithSecret | Dcr::RefusesScopes => {}
     }
     let asked = match check(call, switches.loopback_names) {
         Ok(asked) => asked,
@@ -40,7 +36,7 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
     }
     let asked_method = asked["token_endpoint_auth_method"].as_str();
     let mut method = asked_method.unwrap_or("client_secret_basic").to_owned();
-    if matches!(switches.dcr, Dcr::WithSecret | Dcr::WithEndedSecret) && method == "none" {
+    if switches.dcr == Dcr::WithSecret && method == "none" {
         "client_secret_basic".clone_into(&mut method);
     }
     if switches.auth_methods.as_ref().is_some_and(|known| !known.contains(&method)) {
@@ -60,10 +56,8 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
     };
     client.redirect_uris.dedup();
     let mut answer = answer_for(authority, &asked, &client);
-    match switches.dcr {
-        Dcr::WithEndedSecret => answer["client_secret_expires_at"] = json!(1),
-        Dcr::OtherRedirect => answer["redirect_uris"] = json!(["https://elsewhere.example/cb"]),
-        _ => {}
+    if let Some(answer) = answer.as_object_mut() {
+        replace(answer, &switches.registration_fields);
     }
     let mut store = authority.store.lock().expect("store");
     store.issued.registration.extend(client.secret.clone());

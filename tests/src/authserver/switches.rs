@@ -15,6 +15,8 @@ pub enum Documents {
     Rfc8414Only,
     /// Only OpenID Connect Discovery.
     OidcOnly,
+    /// Only OpenID Connect Discovery, before the path of the issuer and not behind it.
+    OidcBeforePath,
     /// None: only the default paths of the 2025-03-26 revision.
     Absent,
 }
@@ -64,12 +66,8 @@ pub enum Dcr {
     Answers200,
     /// Registers and gives out a secret, whatever was asked for.
     WithSecret,
-    /// The same, and says that the secret has ended long ago; it is good all the same.
-    WithEndedSecret,
     /// 200 with an HTML page.
     Page,
-    /// Registers, but for another redirect URI.
-    OtherRedirect,
     /// Registers who asks for no scope; the others get a 403 in plain text.
     RefusesScopes,
 }
@@ -187,10 +185,14 @@ pub struct Switches {
     pub rfc8414_oddity: Option<Oddity>,
     /// What becomes of a client id that is a URL.
     pub cimd: Cimd,
+    /// The status of pages that refuse a request, where it is not 400.
+    pub page_status: Option<u16>,
     /// Where the CIMD flag stands.
     pub cimd_flag: CimdFlag,
     /// What the registration endpoint does.
     pub dcr: Dcr,
+    /// Fields that replace those of the answer to a registration; null removes.
+    pub registration_fields: Map<String, Value>,
     /// Clients that are let through to a code and are unknown at the token endpoint: their ids
     /// begin so.
     pub gone_at_token: Option<String>,
@@ -249,8 +251,10 @@ impl Default for Switches {
             oidc_oddity: None,
             rfc8414_oddity: None,
             cimd: Cimd::On,
+            page_status: None,
             cimd_flag: CimdFlag::Everywhere,
             dcr: Dcr::On,
+            registration_fields: Map::new(),
             gone_at_token: None,
             registration_management: false,
             secret_seconds: None,

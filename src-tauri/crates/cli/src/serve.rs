@@ -71,6 +71,10 @@ pub(crate) fn options(running: &Running, store: Option<Store>) -> Result<Options
         let cause = "--ephemeral keeps nothing: it goes with --store memory";
         return Err(Problem::new(Code::Usage).with("cause", cause));
     }
+    if running.client_secret_env.is_some() && running.client_id.is_none() {
+        let cause = "a client secret needs its client id: --client-id";
+        return Err(Problem::new(Code::Usage).with("cause", cause));
+    }
     // An ephemeral run belongs to no profile, unless one of its own was made for it.
     let has_own_home = std::env::var_os(HOME_VARIABLE).is_some_and(|home| !home.is_empty());
     let paths: Option<Paths> =

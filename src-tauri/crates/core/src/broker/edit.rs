@@ -61,7 +61,10 @@ fn edited(standing: &Standing, change: &ServerChange) -> Result<Edited, Problem>
     if let Some(issuer) = &config.issuer {
         new_server::check_issuer(issuer)?;
     }
-    config.client_id = change.client_id.over(config.client_id).filter(|id| !id.is_empty());
+    if change.client_id != Setting::Same {
+        let wanted = change.client_id.over(None);
+        config.client_id = new_server::checked_client_id(wanted.as_deref())?;
+    }
     if change.client_secret.is_some() && config.client_id.is_none() {
         return Err(usage("a client secret needs its client id: --client-id"));
     }

@@ -43,12 +43,13 @@ pub(super) fn checked(
     if let Some(issuer) = &new.issuer {
         check_issuer(issuer)?;
     }
-    if new.client_secret.is_some() && new.client_id.is_none() {
+    let client_id = checked_client_id(new.client_id.as_deref())?;
+    if new.client_secret.is_some() && client_id.is_none() {
         return Err(usage("a client secret needs its client id: --client-id"));
     }
     let secrets = new.extension_secrets();
     let has_secret = new.client_secret.is_some();
-    extensions::check(&new.extensions, &secrets, new.client_id.as_deref(), has_secret)
+    extensions::check(&new.extensions, &secrets, client_id.as_deref(), has_secret)
         .map_err(usage)?;
     for (header, value) in &new.headers {
         check_header(header, value)?;
@@ -58,7 +59,7 @@ pub(super) fn checked(
         name,
         url: url.as_str().to_owned(),
         issuer: new.issuer.clone(),
-        client_id: new.client_id.clone().filter(|id| !id.is_empty()),
+        client_id,
         scopes: new.scopes.clone(),
         parameters: new.parameters.clone(),
         scope_parameter: new.scope_parameter.clone(),
@@ -88,6 +89,15 @@ pub(super) fn checked_name(name: &str, is_taken: impl Fn(&str) -> bool) -> Resul
         return Err(Problem::new(Code::NameTaken).with("name", name));
     }
     Ok(name.to_owned())
+}
+
+/// A client id, from what a person typed. An empty one is none, wherever it was left empty.
+pub(super) fn checked_client_id(id: Option<&str>) -> Result<Option<String>, Problem> {
+    let id = id.map(str::trim).filter(|id| !id.is_empty());
+    if id.is_some_and(|id| id.chars().any(char::is_control)) {
+        return Err(usage("a client id is a line of text; the provider shows it"));
+    }
+    Ok(id.map(str::to_owned))
 }
 
 /// Checks what is to be an issuer.

@@ -241,6 +241,8 @@ impl Controller {
                 }
                 slot.hold(grant);
                 slot.signed_in_at = Some(Instant::now());
+                // What the old grant had to wait for is over with it.
+                slot.pause = Pause::none();
                 slot.failures = 0;
                 slot.unclear = 0;
                 slot.is_unsaved = false;
