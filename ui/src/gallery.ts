@@ -5,7 +5,8 @@ import './tokens.css';
 import './base.css';
 import { mount, tick } from 'svelte';
 import App from './App.svelte';
-import type { Place, Snapshot } from './lib/bindings/page';
+import type { Identity, Place, Problem, Snapshot } from './lib/bindings/page';
+import type { Ipc } from './lib/ipc';
 import { installFakeIpc } from './test/fake-ipc';
 import * as given from './test/fixtures';
 
@@ -29,15 +30,23 @@ const long = given.row(LONG, {
 });
 const fresh = { expires_at: soon(2500), renews_at: soon(2200), refreshed_at: soon(-600) };
 
-type Shown = { snapshot?: Snapshot; place?: Place; details?: object; found?: object; then?: () => void };
+type Shown = {
+  snapshot?: Snapshot;
+  place?: Place;
+  details?: object;
+  found?: object;
+  identity?: Identity;
+  refused?: { [command in keyof Ipc]?: Problem };
+  then?: () => void;
+};
 
 function press(text: string) {
   const buttons = [...document.querySelectorAll<HTMLElement>('button, summary')];
   buttons.find((one) => one.textContent?.trim().startsWith(text))?.click();
 }
 
-function type(address: string) {
-  const input = document.querySelector<HTMLInputElement>('[data-testid="address"]');
+function type(address: string, into = '[data-testid="address"]') {
+  const input = document.querySelector<HTMLInputElement>(into);
   if (!input) return;
   input.dispatchEvent(new Event('paste', { bubbles: true }));
   input.value = address;
@@ -45,6 +54,13 @@ function type(address: string) {
 }
 
 const of = (name: string) => ({ at: 'details', name }) as const;
+const edit = (name: string) => ({ at: 'edit', name }) as const;
+const SERVICES = [
+  'https://mcp-auth.granola.ai',
+  'https://login.example.com/00000000-1111-2222-3333-444444444444/v2.0',
+];
+const ENTRY = { issuer: null, scopes: ['openid', 'notes:read'], headers: ['X-Workspace', 'X-Api-Version'], allow_guessed_endpoints: false };
+const DOCUMENT = 'https://id.example.com/keyfob/client.json';
 const SHEETS: Record<string, () => Shown> = {
   list: () => ({}),
   calm: () => ({ snapshot: given.snapshot([granola, given.row('sentry-work'), given.everyState[8]!]) }),
@@ -124,6 +140,58 @@ const SHEETS: Record<string, () => Shown> = {
     snapshot: given.snapshot([{ ...given.everyState[1]!, problem: given.declined }]),
     place: { at: 'waiting', name: 'notion' },
   }),
+  'details-services': () => ({
+    snapshot: given.snapshot([granola]), place: of('granola'),
+    details: { services: SERVICES },
+    then: () => document.querySelector('[data-testid="services"]')?.scrollIntoView({ block: 'end' }),
+  }),
+  'details-no-document': () => ({
+    snapshot: given.snapshot([{ ...granola, badge: given.dcr }], { has_document: false }), place: of('granola'),
+    details: { registration: given.withoutDocument },
+  }),
+  edit: () => ({ snapshot: given.snapshot([granola]), place: edit('granola'), details: { entry: { ...ENTRY, headers: [] } } }),
+  'edit-long': () => ({
+    snapshot: given.snapshot([{ ...long, url: `https://mcp.${LONG}.example.com/a/path/that/goes/on/mcp` }]),
+    place: edit(LONG),
+    details: {
+      services: SERVICES,
+      entry: { issuer: SERVICES[1], scopes: SCOPES, headers: [`X-${LONG}-${LONG}`, 'X-Workspace'], allow_guessed_endpoints: true },
+    },
+    then: () => { press('Remove'); press('Add a header'); },
+  }),
+  'edit-other': () => ({
+    snapshot: given.snapshot([granola]), place: edit('granola'),
+    details: { entry: { ...ENTRY, issuer: 'https://login.example.com' } },
+    then: () => type('granola-work', '#name'),
+  }),
+  'edit-asks': () => ({
+    snapshot: given.snapshot([granola]), place: edit('granola'), details: { entry: ENTRY },
+    then: () => { type('https://mcp.elsewhere.com/mcp', '#address'); press('Save'); },
+  }),
+  'edit-refused': () => ({
+    snapshot: given.snapshot([granola]), place: edit('granola'), details: { entry: ENTRY },
+    refused: { edit: given.nameTaken },
+    then: () => { type('docs', '#name'); press('Save'); },
+  }),
+  identity: () => ({ place: { at: 'identity' } }),
+  'identity-set': () => ({
+    place: { at: 'identity' },
+    identity: { url: DOCUMENT, is_set: true, built_in: 'https://keyfob.example/client.json', is_port_listed: false },
+  }),
+  'identity-built-in': () => ({
+    place: { at: 'identity' },
+    identity: { url: 'https://keyfob.example/client.json', is_set: false, built_in: 'https://keyfob.example/client.json', is_port_listed: true },
+  }),
+  'identity-used': () => ({
+    place: { at: 'identity' },
+    identity: { url: DOCUMENT, is_set: true, built_in: null, is_port_listed: true },
+    then: () => press('Check and use'),
+  }),
+  'identity-failed': () => ({
+    place: { at: 'identity' },
+    refused: { checkDocument: given.notAsItShouldBe },
+    then: () => { type(DOCUMENT, '#document-url'); setTimeout(() => press('Check and use'), 100); },
+  }),
   own: () => ({
     snapshot: given.snapshot(undefined, {
       redirect_uris: ['http://127.0.0.1:15393/callback', 'http://localhost:15393/callback'],
@@ -149,7 +217,7 @@ if (names.length === 1) {
   if (asked.has('axe')) setTimeout(() => void judge(), 1500);
   const shown = SHEETS[names[0]!]?.() ?? {};
   const now = given.snapshot();
-  installFakeIpc({
+  const keyfob = installFakeIpc({
     snapshot: shown.snapshot ?? now,
     place: shown.place ?? { at: 'list' },
     details: (name) => {
@@ -157,7 +225,13 @@ if (names.length === 1) {
       return given.details(row ?? given.row(name), { ...fresh, ...shown.details });
     },
     found: given.found(shown.found),
+    ...(shown.identity && { identity: shown.identity }),
   });
+  for (const [command, problem] of Object.entries(shown.refused ?? {})) {
+    keyfob.let(command as keyof Ipc, () => {
+      throw problem;
+    });
+  }
   mount(App, { target: document.getElementById('page')! });
   if (shown.then) setTimeout(() => void tick().then(shown.then), 300);
 } else {

@@ -14,6 +14,15 @@ export function hostOf(address: string): string {
   return URL.canParse(address) ? new URL(address).host || address : address;
 }
 
+/** Whether two addresses are the same one, however they are written. */
+export function isSameAddress(one: string, other: string): boolean {
+  return normal(one) === normal(other);
+}
+
+function normal(address: string): string {
+  return URL.canParse(address) ? new URL(address).href : address;
+}
+
 function looksWhole(host: string): boolean {
   return host === 'localhost' || host.startsWith('[') || /.\.[^.]/.test(host);
 }

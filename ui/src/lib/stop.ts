@@ -10,4 +10,6 @@ export type Stop = {
   begin?: Begin;
   /** Details: the sign-in has just worked. */
   isFresh?: boolean;
+  /** Details: what could not be done about the sign-in that a change has ended. */
+  told?: string[];
 };

@@ -121,6 +121,32 @@ test('follows a new registration to its sign-in, and no sign-in that others bega
   expect(screen.getByTestId('waiting')).toBeTruthy();
 });
 
+const SERVICES = ['https://mcp-auth.granola.ai', 'https://login.example.com/tenant'];
+
+test('offers the other sign-in services that the server names, and follows to the sign-in', async () => {
+  const { keyfob, user } = await openPage(given(granola, { services: SERVICES }));
+  const lines = within(screen.getByTestId('services')).getAllByRole('listitem');
+  expect(lines.map((one) => one.textContent!.trim().replace(/\s+/g, ' '))).toEqual([
+    'https://mcp-auth.granola.ai in use',
+    'https://login.example.com/tenant Sign in here',
+  ]);
+  await user.click(button('Sign in here: https://login.example.com/tenant'));
+  expect(keyfob.asked('connectAt')).toEqual([['granola', SERVICES[1]]]);
+  keyfob.change(snapshot([{ ...state('asana'), name: 'granola' }]));
+  await settle();
+  expect(screen.getByTestId('waiting')).toBeTruthy();
+});
+
+test('offers all of them before the first sign-in, and none where there is no choice', async () => {
+  const { keyfob } = await openPage(given(state('notion'), { services: SERVICES, registration: null }));
+  expect(screen.getAllByRole('button', { name: /^Sign in here/ })).toHaveLength(2);
+  await expectAccessible();
+  keyfob.let('details', () => details(state('notion'), { services: SERVICES.slice(1) }));
+  keyfob.change(snapshot([state('notion')]));
+  await screen.findByText('CIMD');
+  expect(screen.queryByTestId('services')).toBeNull();
+});
+
 test('asks for more access only when it is allowed here', async () => {
   const { keyfob, user } = await openPage(given(state('github'), { wanted: ['repo', 'workflow'] }));
   const card = screen.getByRole('region', { name: 'More access wanted' });

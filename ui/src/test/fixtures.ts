@@ -4,6 +4,7 @@ import type {
   Details,
   Found,
   Problem,
+  RegistrationView,
   Row,
   Snapshot,
   TraceView,
@@ -230,3 +231,26 @@ export const offline = problem(
   'notion cannot be reached at the moment.',
   'Check your network; Keyfob tries again by itself.',
 );
+export const nameTaken = problem(
+  'name-taken',
+  'There is already a server named docs.',
+  'Choose another name with --name.',
+);
+export const notAsItShouldBe = problem(
+  'client-document',
+  "Keyfob's client document at https://id.example.com/keyfob/client.json is not as it should be: its redirect_uris differs.",
+  'Publish what this prints, under exactly that address: keyfob identity print --url https://id.example.com/keyfob/client.json',
+);
+
+/** A registration that came about for want of a client document. */
+export const withoutDocument: RegistrationView = {
+  kind: 'dcr',
+  client_id: '3f0c7a52-keyfob',
+  issuer: 'https://mcp-auth.granola.ai',
+  redirect_uri: 'http://127.0.0.1:15393/callback',
+  registered_at: '2026-11-23T14:05:00Z',
+  reason: {
+    code: 'no-document',
+    text: 'The server offers CIMD but this Keyfob has no client document, registered with DCR instead.',
+  },
+};

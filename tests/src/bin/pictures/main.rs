@@ -89,6 +89,15 @@ async fn sheets(camera: &Camera, desktop: &Desktop, window: &Session, street: &S
         .script("document.querySelector('[data-testid=trace]').scrollIntoView({block: 'end'})")
         .await;
     camera.take("trace", window).await;
+    window.click("//footer//button[contains(., 'Change')]").await;
+    window.see("[data-testid=edit] [data-testid=headers]").await;
+    camera.take("edit", window).await;
+    window.click(back).await;
+    window.click(back).await;
+
+    window.click("//button[normalize-space()='Client document']").await;
+    window.see("[data-testid=document]").await;
+    camera.take("client-document", window).await;
     window.click(back).await;
 
     window.click("[data-row=mail]").await;
