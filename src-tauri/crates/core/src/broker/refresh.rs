@@ -215,3 +215,75 @@ impl Kept {
         is_news.then(|| Box::new(stored))
     }
 }
+
+/// Deletes a grant that has ended, unless another process has stored one since: that is as good as
+/// ours was.
+pub(super) async fn forget(vault: &Vault, entry: &EntryId, ended: &Grant) {
+    let stored = match vault.get(entry).await {
+        Ok(Some(text)) => Grant::decode(&text).ok(),
+        Ok(None) | Err(_) => None,
+    };
+    if stored.is_some_and(|stored| stored.issued_at > ended.issued_at) {
+        return;
+    }
+    if let Err(error) = vault.delete(entry).await {
+        tracing::warn!(%error, "an entry of the keychain could not be deleted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyfob_auth::flow::SignInWay;
+    use keyfob_auth::grant::Grant;
+    use keyfob_auth::registration::{
+        AuthMethod, Reason, ReasonCode, Registration, RegistrationKind,
+    };
+    use keyfob_auth::{Secret, Timestamp};
+
+    use super::forget;
+    use crate::vault::{EntryId, EntryKind, Vault};
+
+    fn grant(refresh: &str, issued_at: u64) -> Grant {
+        Grant {
+            registration: Registration {
+                kind: RegistrationKind::Cimd,
+                client_id: "https://client.example/id.json".to_owned(),
+                secret: None,
+                auth_method: AuthMethod::None,
+                issuer: "https://as.example".to_owned(),
+                redirect_uri: "http://127.0.0.1:15393/callback".to_owned(),
+                registered_at: Timestamp(0),
+                secret_expires_at: None,
+                reason: Reason::new(ReasonCode::OwnClient),
+                management: None,
+            },
+            server: "https://mcp.example/".to_owned(),
+            resource: None,
+            token_endpoint: "https://as.example/token".to_owned(),
+            revocation_endpoint: None,
+            requested_scopes: Vec::new(),
+            scopes: Vec::new(),
+            account: None,
+            access: Secret::new("at"),
+            refresh: Some(Secret::new(refresh)),
+            issued_at: Timestamp(issued_at),
+            expires_at: None,
+            dpop_key: None,
+            way: SignInWay::Browser,
+        }
+    }
+
+    /// 6.2-59: the loser must not erase the winner.
+    #[tokio::test]
+    async fn only_what_has_ended_is_deleted() {
+        let vault = Vault::memory();
+        let entry = EntryId::new(EntryKind::Grant, "s").expect("a name");
+        let ended = grant("used", 1);
+        vault.put(&entry, grant("newer", 2).encode()).await.expect("kept");
+        forget(&vault, &entry, &ended).await;
+        assert!(vault.get(&entry).await.expect("readable").is_some(), "another's was deleted");
+        vault.put(&entry, ended.encode()).await.expect("kept");
+        forget(&vault, &entry, &ended).await;
+        assert!(vault.get(&entry).await.expect("readable").is_none());
+    }
+}
