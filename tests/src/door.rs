@@ -15,6 +15,8 @@ pub enum Way {
     Reset,
     /// It is answered with these bytes, whatever was asked.
     Says(String),
+    /// Nobody says anything.
+    Silent,
 }
 
 /// The door. It is gone when dropped: connections are refused then.
@@ -110,6 +112,7 @@ async fn pass<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, server: &str, wa
                 stream.shutdown().await.ok();
             }
         }
+        Way::Silent => std::future::pending().await,
         Way::Reset => {}
     }
 }

@@ -96,7 +96,7 @@ async fn after_a_night_the_token_is_renewed_first() {
 /// 6.2-45: ahead of the end, and those that were made together are not renewed together.
 #[tokio::test]
 async fn tokens_are_renewed_ahead_of_their_end_and_not_all_at_once() {
-    const SERVERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    const SERVERS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let (scene, machine) = Scene::on_machine(|_| ()).await;
     let mut clients = Vec::new();
     for name in SERVERS {

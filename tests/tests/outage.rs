@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use keyfob_tests::door::{Door, Way};
+use keyfob_tests::world::Stdin;
 use keyfob_tests::{DocumentHost, Kind, Scene};
 use serde_json::json;
 
@@ -112,6 +113,22 @@ async fn connections_that_fail_keep_the_grant() {
     cannot_renew(&scene, "a name that leads nowhere").await;
     machine.set_nameless(false);
     comes_back(&scene, "a name that leads nowhere").await;
+
+    // As long as nobody answers the request is held, and then it is over.
+    door.set(Way::Silent);
+    scene.authority.expire_access_tokens();
+    let held = scene.keyfob.start(&["call", "s", "echo", r#"{"text":"x"}"#], Stdin::Empty);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    machine.set_passed(60);
+    // Any request wakes who sleeps.
+    let end = Instant::now() + Duration::from_secs(5);
+    while scene.status("s").await["state"] != "offline" {
+        assert!(Instant::now() < end, "waits on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    held.finish(Duration::from_secs(10)).await.expect_code(3);
+    door.set(Way::Open);
+    comes_back(&scene, "silence").await;
 
     drop(door);
     cannot_renew(&scene, "a refused connection").await;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use keyfob_tests::authserver::Consent;
 use keyfob_tests::world::Stdin;
 use keyfob_tests::{Scene, Visit};
 use serde_json::json;
@@ -49,6 +50,57 @@ async fn a_scope_that_is_demanded_again_is_a_plain_refusal() {
     assert!(scene.authority.journal().authorizations().is_empty());
     assert_eq!(scene.status("s").await["state"], "ready", "the rest is as good as before");
     scene.echo("s", "still served").await;
+}
+
+/// 6.2-62: a person who says no leaves what there was, and the client hears of it.
+#[tokio::test]
+async fn a_person_who_denies_more_access_leaves_what_there_was() {
+    let scene = Scene::with(|s| {
+        s.mcp.challenge_scope = Some("basic".to_owned());
+        s.authority.consent = Consent::Page;
+    })
+    .await
+    .signed_in()
+    .await;
+    let client = scene.client("s").await;
+    let asking = client.clone();
+    let held =
+        tokio::spawn(async move { asking.modern_call("secret_write", json!({"text": "x"})).await });
+    comes_to(&scene, "needs-scope").await;
+    assert_eq!(scene.keyfob.links().len(), 1, "a browser was opened unasked");
+    scene.connect("s", Visit::Deny).await.expect_code(5);
+    let reply = held.await.expect("an answer");
+    assert!(reply.header("www-authenticate").is_none(), "{reply:?}");
+    assert_eq!(reply.message()["error"]["data"]["code"], "scope-needed", "{reply:?}");
+    assert_eq!(scene.status("s").await["state"], "ready");
+    assert_eq!(scene.authority.journal().token_requests().len(), 1, "the first sign-in's");
+    assert_eq!(
+        client.modern_call("echo", json!({"text": "as before"})).await.tool_text(),
+        "as before"
+    );
+}
+
+/// 6.2-62: a server that wants something else each time is not followed for ever.
+#[tokio::test]
+async fn more_and_more_access_comes_to_an_end() {
+    let scene = Scene::with(|s| s.mcp.challenge_scope = Some("basic".to_owned())).await;
+    let scene = scene.signed_in().await;
+    for round in 0..3 {
+        let wanted = format!("more:{round}");
+        scene.mcp.set(|s| drop(s.tool_scopes.insert("secret_write".to_owned(), wanted)));
+        let held = scene.keyfob.start(&["call", "s", "secret_write", TEXT], Stdin::Empty);
+        comes_to(&scene, "needs-scope").await;
+        scene.connect("s", Visit::Allow).await.ok();
+        held.finish(Duration::from_secs(10)).await.ok();
+    }
+    let asked = scene.authority.journal().authorizations().pop();
+    let asked = asked.as_ref().and_then(|a| a.param("scope"));
+    assert_eq!(asked, Some("basic more:0 more:1 more:2"));
+    scene.mcp.set(|s| drop(s.tool_scopes.insert("secret_write".to_owned(), "more:3".to_owned())));
+    let output = scene.call("s", "secret_write", &json!({"text": "x"})).await;
+    assert!(output.code != Some(0) && output.took < Duration::from_secs(5), "{output}");
+    assert_eq!(scene.status("s").await["state"], "ready");
+    scene.echo("s", "the rest is served").await;
 }
 
 /// U1c: nobody can ask for what is not named.

@@ -3,7 +3,7 @@
 use keyfob_tests::authserver::{Cimd, Dcr, StaticClient};
 use keyfob_tests::random::secret;
 use keyfob_tests::scan::{Arguments, Planted, holder};
-use keyfob_tests::world::{PATIENCE, Stdin, files_below};
+use keyfob_tests::world::{PATIENCE, Stdin, client_binary, files_below};
 use keyfob_tests::{Scene, Visit};
 use serde_json::json;
 
@@ -102,6 +102,32 @@ async fn what_the_user_typed_turns_up_nowhere() {
         assert!(!scene.keyfob.links().join("\n").contains(typed.as_str()));
     }
     assert!(!scene.authority.journal().mentions(&header), "the header is the server's alone");
+}
+
+/// D-14: the same for a secret that a command finds in its environment.
+#[tokio::test]
+async fn a_secret_out_of_the_environment_stays_there() {
+    let client = secret("own-secret-");
+    let mut scene = Scene::with(|s| s.serve = false).await;
+    let arguments = Arguments::watch();
+    scene.authority.set(|s| {
+        s.static_clients.push(StaticClient {
+            id: "own-id".to_owned(),
+            secret: Some(client.clone()),
+            redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
+        });
+    });
+    scene.keyfob.set_env("OWN_SECRET", &client);
+    let options = ["--client-id", "own-id", "--client-secret-env", "OWN_SECRET", "--log", "debug"];
+    let command = client_binary().display().to_string();
+    let output = scene.exec(&options, &[&command, "{url}", "whoami", "{}"]).await.ok();
+    assert_eq!(output.stdout, "alice, static client\n");
+    assert!(!output.to_string().contains(&client), "it was printed or logged");
+    let exchange = scene.authority.journal().exchanges().pop().unwrap();
+    assert!(exchange.header("authorization").is_some(), "it goes where it belongs");
+    assert_eq!(holder(&files_below(scene.keyfob.scratch()), &client), None, "it stands in a file");
+    assert!(!arguments.contain(&client), "it was an argument");
+    assert!(!scene.mcp.journal().mentions(&client), "the server was told");
 }
 
 #[tokio::test]

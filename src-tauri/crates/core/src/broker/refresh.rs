@@ -216,6 +216,21 @@ impl Kept {
     }
 }
 
+/// Deletes a grant that has ended, unless another process has stored one since: that is as good as
+/// ours was.
+pub(super) async fn forget(vault: &Vault, entry: &EntryId, ended: &Grant) {
+    let stored = match vault.get(entry).await {
+        Ok(Some(text)) => Grant::decode(&text).ok(),
+        Ok(None) | Err(_) => None,
+    };
+    if stored.is_some_and(|stored| stored.issued_at > ended.issued_at) {
+        return;
+    }
+    if let Err(error) = vault.delete(entry).await {
+        tracing::warn!(%error, "an entry of the keychain could not be deleted");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use keyfob_auth::grant::Grant;
@@ -225,7 +240,7 @@ mod tests {
     use keyfob_auth::{Secret, Timestamp};
     use serde_json::json;
 
-    use super::{End, Kept, refresh};
+    use super::{End, Kept, forget, refresh};
     use crate::broker::controller::entry;
     use crate::broker::scripted::Scripted;
     use crate::broker::turn::Turn;
@@ -293,5 +308,20 @@ mod tests {
         let asked = service.came("POST /token");
         assert_eq!(asked.len(), 2, "once each time");
         assert!(asked.iter().all(|asked| asked.body.contains("refresh_token=used")));
+    }
+
+    /// 6.2-59: the loser must not erase the winner.
+    #[tokio::test]
+    async fn only_what_has_ended_is_deleted() {
+        let vault = Vault::memory();
+        let entry = entry(EntryKind::Grant, "s").expect("a name");
+        let ended = grant("https://as.example", "used");
+        let newer = Grant { issued_at: Timestamp(2), ..grant("https://as.example", "newer") };
+        vault.put(&entry, newer.encode()).await.expect("kept");
+        forget(&vault, &entry, &ended).await;
+        assert!(vault.get(&entry).await.expect("readable").is_some(), "another's was deleted");
+        vault.put(&entry, ended.encode()).await.expect("kept");
+        forget(&vault, &entry, &ended).await;
+        assert!(vault.get(&entry).await.expect("readable").is_none());
     }
 }

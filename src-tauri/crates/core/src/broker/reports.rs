@@ -310,9 +310,12 @@ impl Controller {
                 (line, events)
             }
             refresh::End::Dead { is_client_gone, line } => {
-                let registration = slot.grant.as_ref().map(|grant| grant.registration.clone());
-                slot.grant = None;
-                self.forget_entry(EntryKind::Grant, id);
+                let ended = slot.grant.take();
+                let registration = ended.as_ref().map(|grant| grant.registration.clone());
+                if let (Some(ended), Ok(entry)) = (ended, entry(EntryKind::Grant, id)) {
+                    let vault = self.vault.clone();
+                    tokio::spawn(async move { refresh::forget(&vault, &entry, &ended).await });
+                }
                 if let Some(registration) = registration.filter(|_| is_client_gone) {
                     let name = registration_id(&registration.issuer, &registration.redirect_uri);
                     self.remembered.facts.registrations.retain(|known| *known != name);
