@@ -1,6 +1,7 @@
 //! Clients, and what identifies one: registration, client documents, client authentication.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -50,8 +51,12 @@ pub struct Client {
     pub auth_method: String,
     /// Its secret.
     pub secret: Option<String>,
+    /// When that ends.
+    pub secret_until: Option<SystemTime>,
     /// May it refresh?
     pub may_refresh: bool,
+    /// Its metadata as it was told last (RFC 7592 section 2.2).
+    pub registered: Value,
     /// The token for RFC 7592.
     pub management: Option<String>,
 }
@@ -128,6 +133,8 @@ impl Authority {
                 redirect_uris: s.redirect_uris.clone(),
                 auth_method: method.to_owned(),
                 secret: s.secret.clone(),
+                secret_until: None,
+                registered: Value::Null,
                 may_refresh: true,
                 management: None,
             });
@@ -206,6 +213,9 @@ impl Authority {
         if client.secret != secret {
             return Err(invalid_client(used_basic, "wrong secret"));
         }
+        if client.secret_until.is_some_and(|until| SystemTime::now() >= until) {
+            return Err(invalid_client(used_basic, "the secret has ended"));
+        }
         Ok(client)
     }
 }
@@ -265,6 +275,8 @@ fn check_document(id: &str, bytes: &[u8]) -> Result<Client, String> {
         redirect_uris: redirects,
         auth_method: "none".to_owned(),
         secret: None,
+        secret_until: None,
+        registered: Value::Null,
         may_refresh: grants.iter().any(|g| g == "refresh_token"),
         management: None,
     })

@@ -173,6 +173,10 @@ pub struct Switches {
     pub dcr: Dcr,
     /// Are registrations given a management token (RFC 7592)?
     pub registration_management: bool,
+    /// A status with which every update of a registration is answered.
+    pub registration_update_status: Option<u16>,
+    /// Life of a client secret in seconds; none is for ever.
+    pub client_secret_seconds: Option<u64>,
     /// The `iss` parameter.
     pub iss: Iss,
     /// How consent is had.
@@ -221,6 +225,8 @@ impl Default for Switches {
             cimd_flag: CimdFlag::Everywhere,
             dcr: Dcr::On,
             registration_management: false,
+            registration_update_status: None,
+            client_secret_seconds: None,
             iss: Iss::On,
             consent: Consent::Auto,
             front_error: None,

@@ -3,6 +3,7 @@
 mod asks;
 mod begin;
 mod changes;
+mod client_secrets;
 pub mod command;
 mod commands;
 mod controller;
@@ -16,6 +17,7 @@ mod reports;
 mod requests;
 #[cfg(test)]
 mod scripted;
+mod secret_renewal;
 mod sign_in;
 mod sign_out;
 mod slot;
@@ -252,6 +254,7 @@ impl Running {
             reports: report,
             commands: command,
             deferred: Vec::new(),
+            secrets: client_secrets::ClientSecrets::default(),
             changes,
         };
         let controller = tokio::spawn(controller.run(asks, commands, reports));

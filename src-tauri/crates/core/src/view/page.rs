@@ -112,6 +112,8 @@ impl Action {
             Kind::Offline => Some(Self::Retry),
             Kind::NeedsScope => Some(Self::Review),
             Kind::VaultBlocked => Some(Self::Unlock),
+            // What it was signed in with ends soon.
+            Kind::Ready if level == Level::Amber => Some(Self::Reconnect),
             Kind::Probing | Kind::Open | Kind::Ready | Kind::Refreshing => None,
         }
     }
