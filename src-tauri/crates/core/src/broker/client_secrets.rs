@@ -203,6 +203,7 @@ impl Controller {
         let id = registration_id(&registration.issuer, &registration.redirect_uri);
         let Ok(entry) = entry(EntryKind::Registration, &id) else { return };
         let work = renew(registration, users, entry, self.vault.clone(), self.fetch.clone());
+        self.secrets.wanted.remove(name);
         let (reports, reported) = (self.reports.clone(), name.to_owned());
         let task = tokio::spawn(async move {
             let report = ServerReport::SecretRenewed(reported, work.await);
