@@ -130,6 +130,25 @@ async fn a_management_token_that_is_refused_means_sign_in_again() {
     scene.echo("s", "b").await;
 }
 
+/// Ahead of the end it is the same, but that there is time to tell.
+#[tokio::test]
+async fn a_renewal_that_the_service_refuses_is_tried_once_and_then_told() {
+    let scene = Scene::with(|s| secrets(s, Some(8), true)).await.signed_in().await;
+    scene.authority.set(|s| s.registration_update_status = Some(403));
+    let mut status = Value::Null;
+    for _ in 0..90 {
+        status = scene.status("s").await;
+        if status["level"] != "green" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(status["text"], "Connected · sign in again soon");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(updates(&scene).len(), 1, "it has said no");
+    scene.echo("s", "what there is serves on").await;
+}
+
 #[tokio::test]
 async fn a_secret_that_only_the_person_can_replace_is_told_beforehand() {
     let scene = Scene::with(|s| secrets(s, Some(8), false)).await.signed_in().await;

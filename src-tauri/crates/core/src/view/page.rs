@@ -361,6 +361,12 @@ mod tests {
     }
 
     #[test]
+    fn who_is_connected_has_something_to_do_only_where_that_ends_soon() {
+        assert_eq!(Action::of(Kind::Ready, Level::Green), None);
+        assert_eq!(Action::of(Kind::Ready, Level::Amber), Some(Action::Reconnect));
+    }
+
+    #[test]
     fn the_bindings_of_the_page_are_those_of_the_types() {
         let file =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../ui/src/lib/bindings/page.ts");
