@@ -278,9 +278,13 @@ impl Controller {
 
     /// Waits a little for the renewals under way.
     pub(super) async fn finish_secrets(&mut self) {
-        for (_, task) in std::mem::take(&mut self.secrets.under_way) {
-            let _ = tokio::time::timeout(LAST_WAIT, task).await;
-        }
+        let under_way = std::mem::take(&mut self.secrets.under_way);
+        let all = async {
+            for (_, task) in under_way {
+                let _ = task.await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_WAIT, all).await;
     }
 }
 
