@@ -332,3 +332,54 @@ async fn revocation_and_management_of_a_registration() {
     let right = RpcClient::new(uri).bearer(token).send("DELETE", &[], None).await.unwrap();
     assert_eq!((right.status, authority.registered()), (204, 1));
 }
+
+/// RFC 7592 section 2.2.
+#[tokio::test]
+async fn an_update_of_a_registration_sends_all_of_it_back_and_gets_a_new_secret() {
+    let authority = authority().await;
+    authority.set(|s| {
+        s.registration_management = true;
+        s.dcr = Dcr::WithSecret;
+        s.client_secret_seconds = Some(3600);
+    });
+    let flow = Flow::register(&authority, RESOURCE).await;
+    let made = flow.post_json("register", &good_registration()).await.json();
+    let text = |made: &Value, name: &str| made[name].as_str().unwrap_or_default().to_owned();
+    let put = async |made: &Value, change: &dyn Fn(&mut Value)| {
+        let mut body = made.clone();
+        for own in [
+            "client_secret",
+            "client_secret_expires_at",
+            "client_id_issued_at",
+            "registration_client_uri",
+            "registration_access_token",
+        ] {
+            body.as_object_mut().expect("an object").remove(own);
+        }
+        change(&mut body);
+        let client = RpcClient::new(&text(made, "registration_client_uri"))
+            .bearer(&text(made, "registration_access_token"));
+        let headers = [("content-type", "application/json")];
+        let body = body.to_string().into_bytes();
+        client.send("PUT", &headers, Some(body)).await.expect("an answer")
+    };
+    let bent: [&dyn Fn(&mut Value); 5] = [
+        &|body| body["client_id"] = json!("another"),
+        &|body| body["client_secret"] = json!("another"),
+        &|body| body["registration_access_token"] = json!("t"),
+        &|body| body["policy_uri"] = json!(null),
+        &|body| drop(body.as_object_mut().expect("an object").remove("grant_types")),
+    ];
+    for change in bent {
+        assert_eq!(put(&made, change).await.status, 400);
+    }
+    let updated = put(&made, &|_| {}).await;
+    assert_eq!(updated.status, 200, "{updated:?}");
+    let updated: Value = serde_json::from_str(&updated.text).expect("JSON");
+    for new in ["client_secret", "registration_access_token"] {
+        assert_ne!(updated[new], made[new], "{new}");
+    }
+    assert_eq!(put(&made, &|_| {}).await.status, 401, "that token is over");
+    assert_eq!(put(&updated, &|_| {}).await.status, 200);
+    assert_eq!(put(&updated, &|_| {}).await.status, 401, "and so is the next one");
+}

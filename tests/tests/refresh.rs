@@ -230,7 +230,7 @@ async fn a_secret_that_has_ended_means_a_new_registration() {
     let scene = Scene::with(|s| {
         s.authority.cimd = Cimd::Off;
         s.authority.dcr = Dcr::WithSecret;
-        s.authority.secret_seconds = Some(4);
+        s.authority.client_secret_seconds = Some(4);
     })
     .await
     .signed_in()

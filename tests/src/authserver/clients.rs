@@ -52,9 +52,11 @@ pub struct Client {
     /// Its secret.
     pub secret: Option<String>,
     /// When that ends.
-    pub secret_ends: Option<SystemTime>,
+    pub secret_until: Option<SystemTime>,
     /// May it refresh?
     pub may_refresh: bool,
+    /// Its metadata as it was told last (RFC 7592 section 2.2).
+    pub registered: Value,
     /// The token for RFC 7592.
     pub management: Option<String>,
 }
@@ -131,7 +133,8 @@ impl Authority {
                 redirect_uris: s.redirect_uris.clone(),
                 auth_method: method.to_owned(),
                 secret: s.secret.clone(),
-                secret_ends: None,
+                secret_until: None,
+                registered: Value::Null,
                 may_refresh: true,
                 management: None,
             });
@@ -213,7 +216,7 @@ impl Authority {
         if client.secret != secret {
             return Err(invalid_client(used_basic, "wrong secret"));
         }
-        if client.secret_ends.is_some_and(|end| SystemTime::now() >= end) {
+        if client.secret_until.is_some_and(|until| SystemTime::now() >= until) {
             return Err(invalid_client(used_basic, "the secret has ended"));
         }
         Ok(client)
@@ -275,7 +278,8 @@ fn check_document(id: &str, bytes: &[u8]) -> Result<Client, String> {
         redirect_uris: redirects,
         auth_method: "none".to_owned(),
         secret: None,
-        secret_ends: None,
+        secret_until: None,
+        registered: Value::Null,
         may_refresh: grants.iter().any(|g| g == "refresh_token"),
         management: None,
     })

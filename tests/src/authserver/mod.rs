@@ -144,6 +144,13 @@ impl AuthorizationServer {
         self.authority.store.lock().expect("store").clients.clear();
     }
 
+    /// Ends all secrets of dynamic registrations now.
+    pub fn expire_client_secrets(&self) {
+        for client in self.authority.store.lock().expect("store").clients.values_mut() {
+            client.secret_until = Some(std::time::UNIX_EPOCH);
+        }
+    }
+
     /// Everything secret that was ever given out: access tokens, refresh tokens, client secrets.
     pub fn issued(&self) -> Issued {
         self.authority.store.lock().expect("store").issued.clone()

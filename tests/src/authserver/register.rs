@@ -9,7 +9,7 @@ use super::clients::{
     Client, Origin, oauth_error, redirect_is_named_well, redirect_is_native, strings,
 };
 use super::metadata::replace;
-use super::switches::{Dcr, LoopbackNames};
+use super::switches::{Dcr, LoopbackNames, Switches};
 use crate::call::{Answer, Call};
 use crate::random::secret;
 
@@ -48,14 +48,20 @@ pub(super) fn register(authority: &Authority, call: &Call) -> Answer {
         origin: Origin::Dcr,
         name: asked["client_name"].as_str().unwrap_or("unnamed").to_owned(),
         redirect_uris: strings(asked.get("redirect_uris")),
-        secret: (method != "none").then(|| secret("cs-")),
-        secret_ends: switches.secret_seconds.map(|s| SystemTime::now() + Duration::from_secs(s)),
+        secret: None,
+        secret_until: None,
+        registered: Value::Null,
         may_refresh: strings(asked.get("grant_types")).iter().any(|g| g == "refresh_token"),
         management: switches.registration_management.then(|| secret("rat-")),
         auth_method: method,
     };
     client.redirect_uris.dedup();
-    let mut answer = answer_for(authority, &asked, &client);
+    client.registered = asked;
+    client.registered["token_endpoint_auth_method"] = json!(client.auth_method);
+    // Metadata of the server's own choice, which an update has to send back.
+    client.registered["policy_uri"] = json!(format!("{}/policy", authority.origin));
+    new_secret(&mut client, &switches);
+    let mut answer = answer_for(authority, &client);
     if let Some(answer) = answer.as_object_mut() {
         replace(answer, &switches.registration_fields);
     }
@@ -102,15 +108,25 @@ fn check(call: &Call, names: LoopbackNames) -> Result<Value, (&'static str, Stri
     Ok(asked)
 }
 
-fn answer_for(authority: &Authority, asked: &Value, client: &Client) -> Value {
-    let mut answer = asked.clone();
+fn new_secret(client: &mut Client, switches: &Switches) {
+    client.secret = (client.auth_method != "none").then(|| secret("cs-"));
+    let life = switches.client_secret_seconds.filter(|_| client.secret.is_some());
+    // Whole seconds are told, so whole seconds are kept.
+    client.secret_until = life.map(|life| UNIX_EPOCH + Duration::from_secs(now() + life));
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
+fn answer_for(authority: &Authority, client: &Client) -> Value {
+    let mut answer = client.registered.clone();
     answer["client_id"] = json!(client.id);
     answer["client_id_issued_at"] = json!(0);
-    answer["token_endpoint_auth_method"] = json!(client.auth_method);
     if let Some(secret) = &client.secret {
+        let until = client.secret_until.and_then(|until| until.duration_since(UNIX_EPOCH).ok());
         answer["client_secret"] = json!(secret);
-        let ends = client.secret_ends.and_then(|end| end.duration_since(UNIX_EPOCH).ok());
-        answer["client_secret_expires_at"] = json!(ends.map_or(0, |end| end.as_secs()));
+        answer["client_secret_expires_at"] = json!(until.map_or(0, |until| until.as_secs()));
     }
     if let Some(token) = &client.management {
         let uri = format!("{}/oauth/register/{}", authority.origin, client.id);
@@ -121,15 +137,71 @@ fn answer_for(authority: &Authority, asked: &Value, client: &Client) -> Value {
 }
 
 pub(super) fn manage(authority: &Authority, call: &Call, id: &str) -> Answer {
+    let switches = authority.switches();
     let mut store = authority.store.lock().expect("store");
-    let known = store.clients.get(id).and_then(|c| c.management.as_deref());
-    if known.is_none() || known != call.bearer() {
+    let known = store.clients.get(id).cloned();
+    let Some(client) = known.filter(|c| c.management.is_some()) else {
+        return Answer::empty(401, "unknown client");
+    };
+    if client.management.as_deref() != call.bearer() {
         return Answer::empty(401, "wrong management token");
     }
-    if call.method == "DELETE" {
-        store.clients.remove(id);
-        Answer::empty(204, "registration deleted")
-    } else {
-        Answer::empty(405, "only DELETE")
+    match call.method.as_str() {
+        "DELETE" => {
+            store.clients.remove(id);
+            Answer::empty(204, "registration deleted")
+        }
+        "PUT" => match (switches.registration_update_status, updated(call, client, &switches)) {
+            (Some(status), _) => Answer::empty(status, "updates are out of order"),
+            (None, Err((error, text))) => oauth_error(400, error, &text),
+            (None, Ok(client)) => {
+                store.issued.registration.extend(client.secret.clone());
+                store.issued.registration.extend(client.management.clone());
+                let answer = answer_for(authority, &client);
+                store.clients.insert(client.id.clone(), client);
+                Answer::json(200, &answer, "registration updated").with("pragma", "no-cache")
+            }
+        },
+        _ => Answer::empty(405, "only PUT and DELETE"),
     }
+}
+
+/// RFC 7592 section 2.2: all metadata comes back, and the client's own credentials do not. The
+/// secret and the management token are new then, and those before are good for nothing.
+fn updated(
+    call: &Call,
+    mut client: Client,
+    switches: &Switches,
+) -> Result<Client, (&'static str, String)> {
+    let bad = |text: String| Err(("invalid_client_metadata", text));
+    if call.media_type() != "application/json" {
+        return bad("the body is not application/json".to_owned());
+    }
+    let Some(Value::Object(mut asked)) = call.json() else {
+        return bad("not a JSON object".to_owned());
+    };
+    if asked.remove("client_id") != Some(json!(client.id)) {
+        return bad("client_id is not the client's".to_owned());
+    }
+    let own = [
+        "registration_access_token",
+        "registration_client_uri",
+        "client_secret_expires_at",
+        "client_id_issued_at",
+    ];
+    if let Some(name) = own.into_iter().find(|name| asked.contains_key(*name)) {
+        return bad(format!("{name} is not the client's to send"));
+    }
+    if asked
+        .remove("client_secret")
+        .is_some_and(|secret| Some(secret) != client.secret.clone().map(Value::String))
+    {
+        return bad("client_secret is another one".to_owned());
+    }
+    if Value::Object(asked) != client.registered {
+        return bad("it is not all that is registered".to_owned());
+    }
+    new_secret(&mut client, switches);
+    client.management = Some(secret("rat-"));
+    Ok(client)
 }

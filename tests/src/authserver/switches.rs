@@ -198,8 +198,10 @@ pub struct Switches {
     pub gone_at_token: Option<String>,
     /// Are registrations given a management token (RFC 7592)?
     pub registration_management: bool,
-    /// Life of the secrets of registrations in seconds; none for ever.
-    pub secret_seconds: Option<u64>,
+    /// A status with which every update of a registration is answered.
+    pub registration_update_status: Option<u16>,
+    /// Life of a client secret in seconds; none is for ever.
+    pub client_secret_seconds: Option<u64>,
     /// The `iss` parameter.
     pub iss: Iss,
     /// How consent is had.
@@ -257,7 +259,8 @@ impl Default for Switches {
             registration_fields: Map::new(),
             gone_at_token: None,
             registration_management: false,
-            secret_seconds: None,
+            registration_update_status: None,
+            client_secret_seconds: None,
             iss: Iss::On,
             consent: Consent::Auto,
             front_error: None,

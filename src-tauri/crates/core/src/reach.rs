@@ -3,7 +3,7 @@
 //! between check and use, and for literal addresses, which are never resolved.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 
 use keyfob_auth::server_url::is_loopback;
@@ -40,16 +40,14 @@ impl Reach {
             return Self::Loopback;
         }
         let is_special = match address {
-            IpAddr::V4(v4) => {
-                v4.is_private()
-                    || v4.is_link_local()
-                    || v4.is_broadcast()
-                    || v4.is_multicast()
-                    || v4.octets()[0] == 0
-                    || is_shared(v4)
-            }
+            IpAddr::V4(v4) => v4.is_private() || v4.is_link_local() || is_set_aside(v4),
             IpAddr::V6(v6) => {
-                v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_multicast()
+                if let Some(v4) = embedded(v6) {
+                    return Self::of(v4.into());
+                }
+                let is_site_local = v6.segments()[0] & 0xffc0 == 0xfec0;
+                let is_local = v6.is_unique_local() || v6.is_unicast_link_local();
+                is_local || is_site_local || v6.is_multicast()
             }
         };
         if is_special { Self::Private } else { Self::Public }
@@ -95,10 +93,27 @@ impl Reach {
     }
 }
 
-/// RFC 6598: addresses shared between a provider and its customers.
-fn is_shared(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    first == 100 && (64..128).contains(&second)
+/// Ranges that lead to no server of the Internet (RFC 6890): this network, those that a provider
+/// shares with its customers (RFC 6598), protocol assignments, benchmarks, multicast, reserved ones.
+fn is_set_aside(address: Ipv4Addr) -> bool {
+    matches!(
+        address.octets(),
+        [0, ..] | [100, 64..=127, ..] | [192, 0, 0, _] | [198, 18..=19, ..] | [224..=255, ..]
+    )
+}
+
+/// The IPv4 address that an IPv6 address leads to by way of a translator: NAT64 (RFC 6052), 6to4
+/// (RFC 3056), and the form that came before both (RFC 4291 section 2.5.5.1).
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..]
+        | [0, 0, 0, 0, 0, 0, high, low] => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            Some(Ipv4Addr::new(a, b, c, d))
+        }
+        _ => None,
+    }
 }
 
 /// A resolver that keeps back addresses beyond the reach.
@@ -144,7 +159,15 @@ mod tests {
     #[test]
     fn addresses_are_told_apart() {
         let of = |text: &str| Reach::of(text.parse().expect("an address"));
-        for public in ["8.8.8.8", "2606:4700::1111", "172.32.0.1", "100.128.0.1"] {
+        for public in [
+            "8.8.8.8",
+            "2606:4700::1111",
+            "172.32.0.1",
+            "100.128.0.1",
+            "198.20.0.1",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+        ] {
             assert_eq!(of(public), Reach::Public, "{public}");
         }
         for private in [
@@ -158,10 +181,29 @@ mod tests {
             "0.1.2.3",
             "::ffff:192.168.0.1",
             "224.0.0.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "198.19.0.1",
+            "192.0.0.8",
+            "fec0::1",
+            "ff02::1",
+            "64:ff9b::10.0.0.1",
+            "2002:a00:1::1",
+            "::10.0.0.1",
         ] {
             assert_eq!(of(private), Reach::Private, "{private}");
         }
-        for own in ["127.0.0.1", "127.8.8.8", "::1", "0.0.0.0", "::ffff:127.0.0.1"] {
+        for own in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "::1",
+            "0.0.0.0",
+            "::",
+            "::ffff:127.0.0.1",
+            "64:ff9b::127.0.0.1",
+            "2002:7f00:1::",
+            "::127.0.0.1",
+        ] {
             assert_eq!(of(own), Reach::Loopback, "{own}");
         }
     }

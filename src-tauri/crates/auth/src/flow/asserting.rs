@@ -2,7 +2,7 @@
 
 use super::attempt::Attempt;
 use super::token_request::TokenRequest;
-use super::{Input, Outcome, Run, State, Turn, over};
+use super::{Input, Run, State, Turn};
 use crate::id_jag;
 use crate::secret::Secret;
 use crate::wire::{NoAnswer, Response};
@@ -33,11 +33,10 @@ impl Asserting {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let (sent, tokens) = match self.0.answered(answer, Self::wait, run, input) {
-            Ok(granted) => granted,
-            Err(turn) => return *turn,
-        };
-        run.trace.push(sent.line("access granted on the identity provider's word", input));
-        over(Outcome::SignedIn(Box::new(sent.grant(tokens, run).1)))
+        let said = "access granted on the identity provider's word";
+        match self.0.answered(answer, Self::wait, run, input) {
+            Ok((sent, tokens)) => sent.signed_in(said, tokens, run, input),
+            Err(turn) => *turn,
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::attempt::Attempt;
 use super::token_request::TokenRequest;
-use super::{Input, Outcome, Run, State, Turn, over};
+use super::{Input, Run, State, Turn};
 use crate::scope::OFFLINE_ACCESS;
 use crate::token;
 use crate::wire::{NoAnswer, Response};
@@ -36,11 +36,10 @@ impl Granting {
         run: &mut Run,
         input: &Input<'_>,
     ) -> Turn {
-        let (sent, tokens) = match self.0.answered(answer, Self::wait, run, input) {
-            Ok(granted) => granted,
-            Err(turn) => return *turn,
-        };
-        run.trace.push(sent.line("access granted, to be renewed by Keyfob", input));
-        over(Outcome::SignedIn(Box::new(sent.grant(tokens, run).1)))
+        let said = "access granted, to be renewed by Keyfob";
+        match self.0.answered(answer, Self::wait, run, input) {
+            Ok((sent, tokens)) => sent.signed_in(said, tokens, run, input),
+            Err(turn) => *turn,
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! assertion, and the proof of possession of the key that the token is to be bound to.
 
 use super::attempt::Attempt;
-use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
+use super::{Asked, Input, Next, Outcome, Run, SignInError, State, Turn, failed, over};
 use crate::client_assertion;
 use crate::dpop;
 use crate::grant::Grant;
@@ -96,6 +96,18 @@ impl TokenRequest {
     /// A line of the trace about what came back.
     pub(super) fn line(&self, result: impl Into<String>, input: &Input<'_>) -> TraceStep {
         self.asked.line(result, input)
+    }
+
+    /// It is over, with a grant.
+    pub(super) fn signed_in(
+        self,
+        said: &str,
+        tokens: Tokens,
+        run: &mut Run,
+        input: &Input<'_>,
+    ) -> Turn {
+        run.trace.push(self.line(said, input));
+        over(Outcome::SignedIn(Box::new(self.grant(tokens, run).1)))
     }
 
     /// The grant that the tokens make.

@@ -13,8 +13,9 @@ use keyfob_auth::{Secret, ServerUrl};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::controller::{Controller, entry};
+use super::controller::{Controller, entry, registration_id};
 use super::report::{Probe, Report, ServerReport};
+use super::secret_renewal::with_secret_of;
 use super::sign_in::{self, Task};
 use super::slot::{Slot, UnderWay};
 use super::{refresh, vault_problem};
@@ -227,12 +228,23 @@ impl Controller {
 
     /// Begins a refresh, unless one is in flight.
     pub(super) fn begin_refresh(&mut self, id: &str) {
-        let Some(slot) = self.slots.get(id) else { return };
-        if slot.is_refreshing {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        if slot.is_refreshing || slot.grant.is_none() {
             return;
         }
+        slot.is_refreshing = true;
+        if !self.renews_secret_first(id) {
+            self.send_refresh(id);
+        }
+        self.step(id, Event::RefreshBegan);
+    }
+
+    /// Sends the request of a refresh that has begun.
+    pub(super) fn send_refresh(&mut self, id: &str) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
         let (Some(mut grant), Ok(entry)) = (slot.grant.clone(), entry(EntryKind::Grant, id)) else {
-            return;
+            slot.is_refreshing = false;
+            return slot.settle();
         };
         let registration = &mut grant.registration;
         let (secret, key) = (&slot.own_secret, &slot.extension_secrets.client_key);
@@ -250,10 +262,6 @@ impl Controller {
             let report = ServerReport::RefreshEnded(epoch, work.await);
             let _ = reports.send(Report { server, report });
         });
-        if let Some(slot) = self.slots.get_mut(id) {
-            slot.is_refreshing = true;
-        }
-        self.step(id, Event::RefreshBegan);
     }
 }
 
@@ -290,7 +298,19 @@ async fn load(
     let idp_client_secret = if has_idp { get(EntryKind::IdpSecret).await? } else { None };
     let extensions = ExtensionSecrets { client_key, idp_client_secret, idp_id_token: None };
     let headers = if has_headers { get(EntryKind::Headers).await? } else { None };
-    let grant = grant.and_then(|text| Grant::decode(&text).ok()).map(Box::new);
+    let mut grant = grant.and_then(|text| Grant::decode(&text).ok()).map(Box::new);
+    // A renewal of the client secret may have been cut off between its entry and the grant's.
+    if let Some(registration) = grant.as_mut().map(|grant| &mut grant.registration)
+        && registration.can_renew_secret()
+    {
+        let id = registration_id(&registration.issuer, &registration.redirect_uri);
+        let later = vault.get(&entry(EntryKind::Registration, &id)?).await;
+        let later = later.map_err(|error| vault_problem(&error))?;
+        let later = later.and_then(|text| decode_registration(&text).ok());
+        if let Some(later) = later.filter(|later| later.is_later_than(registration)) {
+            *registration = with_secret_of(registration, &later);
+        }
+    }
     let headers = headers
         .and_then(|text| serde_json::from_str::<Vec<(String, String)>>(text.expose()).ok())
         .unwrap_or_default();
@@ -340,12 +360,15 @@ async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
 
 #[cfg(test)]
 mod tests {
+    use keyfob_auth::grant::{Grant, encode_registration};
     use keyfob_auth::registration::{
-        AuthMethod, Reason, ReasonCode, Registration, RegistrationKind,
+        AuthMethod, Management, Reason, ReasonCode, Registration, RegistrationKind,
     };
     use keyfob_auth::{Secret, Timestamp};
 
-    use super::renew_own_secret;
+    use super::{load, renew_own_secret};
+    use crate::broker::controller::{entry, registration_id};
+    use crate::vault::{EntryKind, Vault};
 
     /// D-20: a secret that was changed since is used at the next refresh, and no other's is.
     #[test]
@@ -378,5 +401,58 @@ mod tests {
         assert_eq!(after(signs, "own").as_deref(), Some("new key"), "not the secret beside it");
         let made = own(RegistrationKind::Dcr, Some("old"));
         assert_eq!(after(made, "own").as_deref(), Some("old"));
+    }
+
+    /// A crash between the entry of a registration and that of a grant made with it.
+    #[tokio::test]
+    async fn a_grant_takes_the_later_secret_of_its_registration_and_of_no_other() {
+        let made = |client_id: &str, secret: &str, renewed_at| Registration {
+            kind: RegistrationKind::Dcr,
+            client_id: client_id.into(),
+            secret: Some(Secret::new(secret)),
+            auth_method: AuthMethod::ClientSecretBasic,
+            issuer: "https://a".into(),
+            redirect_uri: "http://127.0.0.1:1/callback".into(),
+            registered_at: Timestamp(0),
+            secret_expires_at: Some(Timestamp(9)),
+            reason: Reason::new(ReasonCode::NotOffered),
+            management: Some(Management {
+                uri: "https://a/register/c".into(),
+                token: Secret::new("manage"),
+                registered: Some(Secret::new("{}")),
+                renewed_at,
+            }),
+        };
+        let grant = Grant {
+            registration: made("c", "of the grant", Some(Timestamp(5))),
+            server: "https://h/mcp".into(),
+            resource: None,
+            token_endpoint: "https://a/token".into(),
+            revocation_endpoint: None,
+            requested_scopes: Vec::new(),
+            scopes: Vec::new(),
+            account: None,
+            access: Secret::new("access"),
+            refresh: None,
+            issued_at: Timestamp(0),
+            expires_at: None,
+            dpop_key: None,
+            way: Default::default(),
+        };
+        let name = registration_id("https://a", "http://127.0.0.1:1/callback");
+        for (stored, expected) in [
+            (made("c", "later", Some(Timestamp(6))), "later"),
+            (made("c", "earlier", None), "of the grant"),
+            (made("d", "of another", Some(Timestamp(6))), "of the grant"),
+        ] {
+            let vault = Vault::memory();
+            let at = |kind, id: &str| entry(kind, id).expect("an entry");
+            vault.put(&at(EntryKind::Grant, "s"), grant.encode()).await.expect("put");
+            let registration = at(EntryKind::Registration, &name);
+            vault.put(&registration, encode_registration(&stored)).await.expect("put");
+            let kept = load(&vault, "s", false, false, false).await.expect("loaded");
+            let loaded = kept.grant.expect("a grant").registration.secret.expect("a secret");
+            assert_eq!(loaded.expose(), expected);
+        }
     }
 }

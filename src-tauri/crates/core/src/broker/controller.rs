@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 
 use super::Defaults;
+use super::client_secrets::ClientSecrets;
 use super::command::Command;
 use super::report::{Report, ServerReport};
 use super::sign_in::{self};
@@ -50,6 +51,8 @@ pub struct Controller {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     /// What waits until the keychain has told what it holds.
     pub(super) deferred: Vec<Command>,
+    /// What goes on with the secrets of dynamic registrations.
+    pub(super) secrets: ClientSecrets,
     /// Counts the changes of what is shown.
     pub(super) changes: watch::Sender<u64>,
 }
@@ -85,6 +88,7 @@ impl Controller {
                 }
                 command = commands.recv() => match command {
                     Some(Command::Stop { reply }) => {
+                        self.finish_secrets().await;
                         self.save_unsaved().await;
                         let _ = reply.send(());
                         return;
@@ -163,6 +167,7 @@ impl Controller {
             grant: slot.grant.as_deref(),
             tools: facts.and_then(|facts| facts.tools),
             failure: slot.last_failure.as_ref().map(|problem| problem.code),
+            is_ending: self.secret_end(slot).is_some(),
         }
         .view()
     }
@@ -181,7 +186,7 @@ impl Controller {
             _ => None,
         });
         let saves = self.slots.values().filter_map(|slot| slot.save_again_at);
-        retries.chain(saves).min()
+        retries.chain(saves).chain(self.next_secret()).min()
     }
 
     /// Asks servers again that could not be reached.
@@ -203,6 +208,7 @@ impl Controller {
             self.probe(&id);
         }
         self.save_again(now);
+        self.look_after_secrets();
     }
 
     /// Tries again to save what could not be saved.

@@ -3,6 +3,7 @@
 mod asks;
 mod begin;
 mod changes;
+mod client_secrets;
 pub mod command;
 mod commands;
 mod controller;
@@ -18,6 +19,7 @@ mod reports;
 mod requests;
 #[cfg(test)]
 mod scripted;
+mod secret_renewal;
 mod sign_in;
 mod sign_out;
 mod slot;
@@ -255,6 +257,7 @@ impl Running {
             reports: report,
             commands: command,
             deferred: Vec::new(),
+            secrets: client_secrets::ClientSecrets::default(),
             changes,
         };
         let controller = tokio::spawn(controller.run(asks, commands, reports));

@@ -5,6 +5,7 @@ use keyfob_auth::trace::TraceStep;
 
 use super::begin::Kept;
 use super::refresh;
+use super::secret_renewal;
 use super::sign_in;
 use crate::problem::Problem;
 use crate::view::Progress;
@@ -35,6 +36,8 @@ pub(super) enum ServerReport {
     SignInEnded(sign_in::End),
     /// A refresh ended that was begun in this epoch.
     RefreshEnded(u64, refresh::End),
+    /// The renewal of a client secret ended.
+    SecretRenewed(String, secret_renewal::End),
     /// A token that could not be saved was tried again.
     Saved(bool),
     /// No browser could be opened for the sign-in.

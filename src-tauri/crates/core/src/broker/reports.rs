@@ -40,8 +40,10 @@ const MOST_ISSUERS: usize = 20;
 impl Controller {
     pub(super) fn report(&mut self, report: Report) {
         let Report { server: id, report } = report;
-        // What comes back for a server that was removed meanwhile concerns nobody.
-        if !self.slots.contains_key(&id) {
+        // What comes back for a server that was removed meanwhile concerns nobody, but for a client
+        // secret: other servers may use it.
+        let is_shared = matches!(report, ServerReport::SecretRenewed(..));
+        if !is_shared && !self.slots.contains_key(&id) {
             return;
         }
         match report {
@@ -52,6 +54,7 @@ impl Controller {
             ServerReport::Progress(progress) => self.progress(&id, progress),
             ServerReport::SignInEnded(end) => self.sign_in_ended(&id, end),
             ServerReport::RefreshEnded(epoch, end) => self.refresh_ended(&id, epoch, end),
+            ServerReport::SecretRenewed(name, end) => self.secret_renewed(&name, end),
             ServerReport::Saved(is_saved) => self.saved(&id, is_saved),
             ServerReport::BrowserFailed(cause) => self.browser_failed(&id, &cause),
         }
@@ -283,12 +286,22 @@ impl Controller {
         }
     }
 
-    fn refresh_ended(&mut self, id: &str, epoch: u64, end: refresh::End) {
+    pub(super) fn refresh_ended(&mut self, id: &str, epoch: u64, end: refresh::End) {
         let Some(slot) = self.slots.get_mut(id) else { return };
         slot.is_refreshing = false;
         if slot.turn.epoch() != epoch {
-            return self.too_late(id, end);
+            self.too_late(id, end);
+            return self.look_after_secrets();
         }
+        let end = match end {
+            refresh::End::Dead { is_client_gone: true, line } => {
+                match self.secret_refused(id, line) {
+                    None => return,
+                    Some(line) => refresh::End::Dead { is_client_gone: true, line },
+                }
+            }
+            end => end,
+        };
         let Some(slot) = self.slots.get_mut(id) else { return };
         let now = clock::now();
         let (line, events) = match end {
@@ -348,6 +361,7 @@ impl Controller {
         for event in events {
             self.step(id, event);
         }
+        self.look_after_secrets();
         self.remembered.save();
     }
 

@@ -192,7 +192,7 @@ pub async fn unregister(registration: &Registration, fetch: &Fetch) -> Option<Tr
 }
 
 /// These URLs come from a grant or registration that was made with the address rule in force.
-async fn reach(url: &str) -> Reach {
+pub(super) async fn reach(url: &str) -> Reach {
     match url::Url::parse(url) {
         Ok(url) => Reach::of_url(&url).await,
         Err(_) => Reach::Public,

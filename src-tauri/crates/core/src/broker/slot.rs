@@ -81,6 +81,10 @@ pub struct Slot {
     pub(super) turn: Turn,
     /// A refresh is in flight, whatever the state.
     pub is_refreshing: bool,
+    /// The client secret that the refresh waits for, and the epoch that it was begun in.
+    pub awaits_secret: Option<(String, u64)>,
+    /// The client secret was refused since the last refresh that worked.
+    pub was_secret_refused: bool,
     /// The vault is being asked.
     pub is_loading: bool,
     /// What the server last said to a client.
@@ -133,6 +137,8 @@ impl Slot {
             extension_secrets: ExtensionSecrets::default(),
             turn: Turn::default(),
             is_refreshing: false,
+            awaits_secret: None,
+            was_secret_refused: false,
             is_loading: false,
             challenge: None,
             refused: None,
@@ -170,6 +176,7 @@ impl Slot {
     pub fn hold(&mut self, grant: Box<Grant>) {
         self.grant = Some(grant);
         self.generation += 1;
+        self.was_secret_refused = false;
     }
 
     /// Tells the gateway what a request may carry now.

@@ -154,12 +154,14 @@ pub struct Seen<'a> {
     pub tools: Option<u32>,
     /// What went wrong last.
     pub failure: Option<Code>,
+    /// What it was signed in with ends soon, and only its person can help.
+    pub is_ending: bool,
 }
 
 impl Seen<'_> {
     /// The view.
     pub fn view(self) -> ServerView {
-        let (level, text) = status(self.state, self.tools, self.failure);
+        let (level, text) = status(self.state, self.tools, self.failure, self.is_ending);
         let grant = self.grant;
         ServerView {
             name: self.name.to_owned(),
@@ -177,7 +179,12 @@ impl Seen<'_> {
     }
 }
 
-fn status(state: &State, tools: Option<u32>, failure: Option<Code>) -> (Level, String) {
+fn status(
+    state: &State,
+    tools: Option<u32>,
+    failure: Option<Code>,
+    is_ending: bool,
+) -> (Level, String) {
     let (level, key) = match state {
         State::Off(_) => (Level::Grey, "off"),
         State::Probing(_) => (Level::Grey, "probing"),
@@ -188,6 +195,7 @@ fn status(state: &State, tools: Option<u32>, failure: Option<Code>) -> (Level, S
         State::SignedOut(s) if s.why == Why::Refused => (Level::Red, "sign-in-again"),
         State::SignedOut(_) => (Level::Amber, "sign-in-needed"),
         State::SigningIn(_) => (Level::Amber, "signing-in"),
+        State::Ready(_) if is_ending => (Level::Amber, "sign-in-again-soon"),
         State::Ready(_) => match tools {
             Some(1) => (Level::Green, "connected-one-tool"),
             Some(count) => {

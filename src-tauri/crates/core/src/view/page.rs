@@ -112,6 +112,8 @@ impl Action {
             Kind::Offline => Some(Self::Retry),
             Kind::NeedsScope => Some(Self::Review),
             Kind::VaultBlocked => Some(Self::Unlock),
+            // What it was signed in with ends soon.
+            Kind::Ready if level == Level::Amber => Some(Self::Reconnect),
             Kind::Probing | Kind::Open | Kind::Ready | Kind::Refreshing => None,
         }
     }
@@ -409,6 +411,12 @@ mod tests {
             declared::<Waiting>(),
         ];
         head + &types.join("\n")
+    }
+
+    #[test]
+    fn who_is_connected_has_something_to_do_only_where_that_ends_soon() {
+        assert_eq!(Action::of(Kind::Ready, Level::Green), None);
+        assert_eq!(Action::of(Kind::Ready, Level::Amber), Some(Action::Reconnect));
     }
 
     #[test]
