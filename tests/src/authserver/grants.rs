@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use super::assertion::Assertion;
 use super::clients::{Client, Origin};
 use crate::journal::BearerSeen;
 use crate::random::secret;
@@ -38,6 +39,8 @@ pub struct Issued {
     pub access: Vec<String>,
     /// Refresh tokens.
     pub refresh: Vec<String>,
+    /// ID tokens.
+    pub identity: Vec<String>,
     /// Client secrets and registration management tokens.
     pub registration: Vec<String>,
 }
@@ -45,7 +48,7 @@ pub struct Issued {
 impl Issued {
     /// All of them.
     pub fn all(&self) -> Vec<String> {
-        [&self.access[..], &self.refresh[..], &self.registration[..]].concat()
+        [&self.access[..], &self.refresh[..], &self.identity[..], &self.registration[..]].concat()
     }
 }
 
@@ -79,6 +82,10 @@ pub(super) struct Store {
     pub(super) access: HashMap<String, Access>,
     /// Every refresh token ever issued and its grant.
     pub(super) refresh: HashMap<String, usize>,
+    /// ID tokens, each with the client that it was given to.
+    pub(super) id_tokens: HashMap<String, String>,
+    /// What was vouched for and not used yet.
+    pub(super) assertions: HashMap<String, Assertion>,
     pub(super) issued: Issued,
 }
 

@@ -3,6 +3,7 @@
 //! It refuses what RFC 6749, 7591, 7636, 8707, 9207 and the CIMD draft tell it to refuse, fetches
 //! client documents over real TLS, and notes every request in its [`Journal`].
 
+mod assertion;
 mod authorize;
 pub mod clients;
 mod consent;
@@ -39,6 +40,8 @@ pub(crate) struct Authority {
     journal: Journal,
     store: Mutex<Store>,
     outage: Mutex<Outage>,
+    /// The identity provider whose word counts here.
+    believes: Mutex<Option<Arc<Authority>>>,
     fetch: reqwest::Client,
 }
 
@@ -87,6 +90,7 @@ impl AuthorizationServer {
             journal: Journal::default(),
             store: Mutex::default(),
             outage: Mutex::default(),
+            believes: Mutex::default(),
             fetch: fetch.build().expect("an HTTP client"),
         });
         host.add(Arc::clone(&authority) as Arc<dyn Site>);
@@ -121,6 +125,11 @@ impl AuthorizationServer {
     /// Names a protected resource (RFC 8707), for which tokens may be asked.
     pub fn protect(&self, resource: &str) {
         self.authority.store.lock().expect("store").resources.insert(resource.to_owned());
+    }
+
+    /// From now on assertions of this identity provider are good here.
+    pub fn believe(&self, provider: &Self) {
+        *self.authority.believes.lock().expect("provider") = Some(provider.authority());
     }
 
     /// The next `count` token requests are answered with this status and `Retry-After`.

@@ -7,12 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Authority;
 use super::authorize::resource;
 use super::clients::{Client, Origin, invalid_client, oauth_error};
 use super::grants::{Request, Store};
 use super::switches::{Cimd, Refresh, Switches};
+use super::{Authority, assertion};
 use crate::call::{Answer, Call, Pairs, param};
+use crate::random::secret;
 
 pub(super) fn token(authority: &Authority, call: &Call) -> Answer {
     if let Some(answer) = outage(authority) {
@@ -49,6 +50,12 @@ pub(super) fn token(authority: &Authority, call: &Call) -> Answer {
     let outcome = match grant_type {
         Some("authorization_code") => exchange(authority, &switches, &client, &form),
         Some("client_credentials") => own_name(authority, &switches, &client, &form),
+        Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
+            assertion::vouch(authority, &client, &form)
+        }
+        Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
+            assertion::redeem(authority, &switches, &client, &form)
+        }
         Some("refresh_token") => refresh(authority, &switches, &client, &form),
         Some(other) => Err(("unsupported_grant_type", other.to_owned())),
         None => Err(("invalid_request", "no grant_type".to_owned())),
@@ -69,7 +76,7 @@ fn outage(authority: &Authority) -> Option<Answer> {
     )
 }
 
-type Outcome = Result<Answer, (&'static str, String)>;
+pub(super) type Outcome = Result<Answer, (&'static str, String)>;
 
 fn exchange(authority: &Authority, switches: &Switches, client: &Client, form: &Pairs) -> Outcome {
     let bad = |text: &str| ("invalid_grant", text.to_owned());
@@ -179,7 +186,7 @@ fn refresh(authority: &Authority, switches: &Switches, client: &Client, form: &P
     Ok(tokens(&mut store, switches, grant, &request, next, "refreshed"))
 }
 
-fn tokens(
+pub(super) fn tokens(
     store: &mut Store,
     switches: &Switches,
     grant: usize,
@@ -194,6 +201,13 @@ fn tokens(
     }
     if !request.scope.is_empty() {
         body["scope"] = Value::String(request.scope.join(" "));
+    }
+    // OpenID Connect Core section 3.1.3.3.
+    if request.scope.iter().any(|scope| scope == "openid") {
+        let id_token = secret("idt-");
+        store.id_tokens.insert(id_token.clone(), request.client.id.clone());
+        store.issued.identity.push(id_token.clone());
+        body["id_token"] = Value::String(id_token);
     }
     if let Some(refresh) = refresh {
         body["refresh_token"] = Value::String(refresh);

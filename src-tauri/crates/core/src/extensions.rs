@@ -86,6 +86,7 @@ pub fn plan(set: &Extensions, secrets: ExtensionSecrets) -> flow::Extensions {
             client_secret: secrets.idp_client_secret,
             token_endpoint: set.idp_token_endpoint.clone(),
             id_token: secrets.idp_id_token,
+            grant: None,
         }),
     }
 }

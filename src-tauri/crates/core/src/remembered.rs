@@ -35,6 +35,8 @@ pub struct Facts {
     pub keys: Vec<KeyDigest>,
     /// Ids of the dynamic registrations in the vault.
     pub registrations: Vec<String>,
+    /// Ids of the grants at identity providers in the vault.
+    pub providers: Vec<String>,
     /// What is known of each server, by its id.
     pub servers: BTreeMap<String, ServerFacts>,
 }

@@ -49,7 +49,7 @@ impl Exchanging {
             Err(turn) => return *turn,
         };
         match sent.attempt.errand.take() {
-            Some(next) => back_from_provider(*next, &sent, tokens, run, input),
+            Some(next) => back_from_provider(*next, sent, tokens, run, input),
             None => signed_in(sent, tokens, run, input),
         }
     }
@@ -59,24 +59,29 @@ impl Exchanging {
 /// `next`, goes on.
 fn back_from_provider(
     next: Attempt,
-    sent: &TokenRequest,
-    tokens: Tokens,
+    sent: TokenRequest,
+    mut tokens: Tokens,
     run: &mut Run,
     input: &Input<'_>,
 ) -> Turn {
-    let Attempt { site, registration, .. } = &sent.attempt;
-    let Some(id_token) = tokens.id_token else {
+    let Some(id_token) = tokens.id_token.take() else {
         run.trace.push(sent.line("no ID token", input).warn());
-        let issuer = site.server.issuer.clone();
+        let issuer = sent.attempt.issuer().to_owned();
         let cause = TokenError::Unusable("it has no ID token");
         return failed(SignInError::Exchange { issuer, cause });
     };
     run.trace.push(sent.line("the identity provider knows you", input));
+    let (_, mut grant) = sent.grant(tokens, run);
+    grant.server.clone_from(&grant.registration.issuer);
     // Should the next steps have to be gone once more, nobody is asked again.
     if let Some(provider) = &mut run.plan.extensions.identity_provider {
         provider.id_token = Some(id_token.clone());
     }
-    Vouching::enter(next, registration, &site.server.token_endpoint, &id_token, input)
+    let (registration, endpoint) = (grant.registration.clone(), grant.token_endpoint.clone());
+    if grant.can_renew() {
+        run.memos.push(Memo::ProviderGrant(Box::new(grant)));
+    }
+    Vouching::enter(next, &registration, &endpoint, &id_token, input)
 }
 
 fn signed_in(sent: TokenRequest, tokens: Tokens, run: &mut Run, input: &Input<'_>) -> Turn {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Ground;
+use crate::grant::Grant;
 use crate::metadata::AuthorizationServer;
 use crate::registration::{AuthMethod, Registration};
 use crate::secret::Secret;
@@ -46,8 +47,10 @@ pub struct IdentityProvider {
     pub client_secret: Option<Secret>,
     /// Its token endpoint, where that need not be looked for.
     pub token_endpoint: Option<String>,
-    /// An ID token of the person; without one they are sent there.
+    /// An ID token of the person.
     pub id_token: Option<Secret>,
+    /// The person's grant there, from an earlier visit. Without either they are sent there.
+    pub grant: Option<Box<Grant>>,
 }
 
 impl Extensions {

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 use super::attempt::Attempt;
 use super::extensions::IdentityProvider;
 use super::in_browser::InBrowser;
+use super::reviving::Reviving;
 use super::vouching::{Vouching, at_provider};
 use super::{Asked, Ground, Input, Next, Run, SignInError, Site, State, Turn, failed, is_not_here};
+use crate::grant::Grant;
 use crate::metadata::{AuthorizationServer, BadMetadata, IssuerSource};
 use crate::scope::OFFLINE_ACCESS;
 use crate::text;
@@ -36,6 +38,15 @@ impl FindingProvider {
             let registration = at_provider(&provider, None, &run.plan.redirect_uri, input.now);
             return Vouching::enter(attempt, &registration, endpoint, id_token, input);
         }
+        let is_of_use = |grant: &&Grant| provider.id_token.is_none() && grant.can_renew();
+        match provider.grant.as_deref().filter(is_of_use) {
+            Some(grant) => Reviving::enter(attempt, &provider, grant.clone(), run, input),
+            None => Self::look(attempt, provider, input),
+        }
+    }
+
+    /// Looks for what the provider says of itself.
+    pub(super) fn look(attempt: Attempt, provider: IdentityProvider, input: &Input<'_>) -> Turn {
         let mut places: VecDeque<_> = authorization_server(&provider.issuer).into();
         // OpenID providers have the one, and other services the other.
         places.make_contiguous().sort_by_key(|(form, _)| *form != MetadataForm::OpenId);
@@ -104,13 +115,18 @@ impl FindingProvider {
             let endpoint = &server.token_endpoint;
             return Vouching::enter(attempt, &registration, endpoint, id_token, input);
         }
+        let mut scopes = ["openid", "email"].map(str::to_owned).to_vec();
+        // The person is then asked once, for all servers and as long as the provider likes.
+        if server.lists_scope(OFFLINE_ACCESS) {
+            scopes.push(OFFLINE_ACCESS.to_owned());
+        }
         let site = Site { ground: Ground { challenge: None, resource: None }, server };
         let visit = Attempt {
             site,
             registration,
             tried: attempt.tried.clone(),
             is_reused: false,
-            scopes: ["openid", "email"].map(str::to_owned).to_vec(),
+            scopes,
             resource: None,
             errand: Some(Box::new(attempt)),
         };

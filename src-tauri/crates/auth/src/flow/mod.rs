@@ -21,6 +21,7 @@ mod preflighting;
 mod probing;
 mod pushing;
 mod registering;
+mod reviving;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use self::preflighting::Preflighting;
 use self::probing::Probing;
 use self::pushing::Pushing;
 use self::registering::Registering;
+use self::reviving::Reviving;
 pub use self::survey::{Survey, Way};
 use self::vouching::Vouching;
 use crate::authorize::{AuthorizationResponse, Entropy};
@@ -142,6 +144,10 @@ pub enum Memo {
     },
     /// This issuer took our redirect URI by name only.
     NameWorks(String),
+    /// The person's grant at the identity provider, new or renewed.
+    ProviderGrant(Box<Grant>),
+    /// That grant is of no more use.
+    ProviderGrantGone,
     /// The issuers that the server names, in its order.
     Issuers(Vec<String>),
 }
@@ -166,6 +172,7 @@ enum State {
     Exchanging(Exchanging),
     Granting(Granting),
     FindingProvider(FindingProvider),
+    Reviving(Reviving),
     Vouching(Vouching),
     Asserting(Asserting),
     Over,
@@ -268,6 +275,9 @@ impl SignIn {
             (State::FindingProvider(state), Event::Answer(answer)) => {
                 settled(state.on(answer, run, &input))
             }
+            (State::Reviving(state), Event::Answer(answer)) => {
+                settled(state.on(answer, run, &input))
+            }
             (State::Vouching(state), Event::Answer(answer)) => {
                 settled(state.on(answer, run, &input))
             }
@@ -306,6 +316,7 @@ impl SignIn {
             State::Exchanging(state) => &state.0.attempt,
             State::Granting(state) => &state.0.attempt,
             State::FindingProvider(state) => &state.attempt,
+            State::Reviving(state) => &state.attempt,
             State::Vouching(state) => &state.attempt,
             State::Asserting(state) => &state.0.attempt,
             State::Probing(_)

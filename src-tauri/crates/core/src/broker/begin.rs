@@ -13,6 +13,7 @@ use keyfob_auth::{Secret, ServerUrl};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::at_provider::AtProvider;
 use super::controller::{Controller, entry, registration_id};
 use super::report::{Probe, Report, ServerReport};
 use super::secret_renewal::with_secret_of;
@@ -38,11 +39,13 @@ pub(super) struct Wanted {
     pub(super) browser: Option<Browser>,
     /// How long it may take.
     pub(super) window: Duration,
+    /// Whether a person has asked for it. Else one that should need nobody opens no browser.
+    pub(super) by_person: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { issuer: None, browser: None, window: sign_in::WINDOW }
+        Self { issuer: None, browser: None, window: sign_in::WINDOW, by_person: false }
     }
 }
 
@@ -140,7 +143,7 @@ impl Controller {
     }
 
     /// What is set for this server, or else for all that say nothing of their own.
-    fn extensions_set<'a>(&'a self, slot: &'a Slot) -> &'a Extensions {
+    pub(super) fn extensions_set<'a>(&'a self, slot: &'a Slot) -> &'a Extensions {
         if slot.config.extensions == Extensions::default() {
             &self.defaults.extensions
         } else {
@@ -155,6 +158,7 @@ impl Controller {
     /// Whether a sign-in to this server needs nobody.
     pub(super) fn is_unattended(&self, slot: &Slot) -> bool {
         extensions::is_unattended(self.extensions_set(slot), &self.extension_secrets(slot))
+            || self.is_known_at_provider(slot)
     }
 
     /// The issuer that the user has named.
@@ -177,7 +181,7 @@ impl Controller {
 
     /// Begins a sign-in, unless one is under way.
     pub(super) fn begin_sign_in(&mut self, id: &str, wanted: Wanted) {
-        let Wanted { issuer, browser, window } = wanted;
+        let Wanted { issuer, browser, window, by_person } = wanted;
         let Some(slot) = self.slots.get(id).filter(|slot| slot.sign_in.is_none()) else { return };
         let (Some(mut plan), Ok(entry)) = (self.plan(slot), entry(EntryKind::Grant, id)) else {
             return;
@@ -189,13 +193,15 @@ impl Controller {
             browser.or_else(|| slot.browser.clone()).unwrap_or_else(|| self.browser.clone());
         let (wishes, wished) = mpsc::unbounded_channel();
         let registrations = self.remembered.facts.registrations.clone();
-        let vault = self.vault.clone();
+        let (vault, turns) = (self.vault.clone(), self.provider_turns.clone());
         let mut task = Task {
             server: id.to_owned(),
             name: slot.config.name.clone(),
             plan: plan.clone(),
             deadline: Instant::now() + window,
             browser,
+            may_visit: by_person || !self.is_unattended(slot),
+            at_provider: None,
             origin: self.gateway.origin(),
             fetch: self.fetch.clone(),
             ca_file: self.ca_file.clone(),
@@ -210,6 +216,7 @@ impl Controller {
         };
         tokio::spawn(async move {
             plan.registrations = load_registrations(&vault, &registrations).await;
+            task.at_provider = AtProvider::take(&mut plan, &vault, turns).await;
             task.plan = plan;
             task.run().await;
         });

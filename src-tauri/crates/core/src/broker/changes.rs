@@ -3,8 +3,10 @@
 use keyfob_auth::Secret;
 use keyfob_auth::authorize::AuthorizationResponse;
 use keyfob_auth::client_document::{ClientDocumentUrl, redirect_uri, redirect_uri_by_name};
+use keyfob_auth::flow::SignInWay;
 use url::Url;
 
+use super::at_provider::provider_id;
 use super::client_document;
 use super::controller::{Controller, registration_id};
 use super::pause::Pause;
@@ -76,18 +78,29 @@ impl Controller {
 
     /// Forgets how Keyfob is known at this server's sign-in service, so that the next sign-in
     /// begins at the top of the ladder. A dynamic registration is not used again; a client
-    /// document keeps its URL and is tried out anew; a client of the user's own is given up.
+    /// document keeps its URL and is tried out anew; a client of the user's own is given up, where
+    /// there is a way to sign in without one; at an identity provider the person is asked again.
     pub(super) fn forget_registration(&mut self, name: &str) -> Result<(), Problem> {
         let id = self.id_of(name)?;
-        if self.config.server(name).is_some_and(|server| server.client_id.is_some()) {
+        let own = self.config.server(name).filter(|server| server.client_id.is_some());
+        let gives_up = own.is_some_and(|server| server.extensions.sign_in == SignInWay::Browser);
+        if gives_up {
             self.config.change(name, |server| server.client_id = None)?;
             self.forget_entry(EntryKind::ClientSecret, &id);
             self.forget_entry(EntryKind::ClientKey, &id);
         }
+        let at_provider =
+            self.slots.get(&id).and_then(|slot| provider_id(self.extensions_set(slot)));
+        if let Some(provider) = at_provider {
+            self.remembered.facts.providers.retain(|known| *known != provider);
+            self.forget_entry(EntryKind::IdpGrant, &provider);
+        }
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
-        slot.config.client_id = None;
-        slot.own_secret = None;
-        slot.extension_secrets.client_key = None;
+        if gives_up {
+            slot.config.client_id = None;
+            slot.own_secret = None;
+            slot.extension_secrets.client_key = None;
+        }
         let facts = self.remembered.server(&id);
         let known = facts.known_as.take();
         let dynamic = facts.registration.take();

@@ -54,7 +54,7 @@ impl Controller {
                 }));
             }
             Command::Connect { name, issuer, browser, window, progress, answer } => {
-                let wanted = Wanted { issuer, browser, window };
+                let wanted = Wanted { issuer, browser, window, by_person: true };
                 self.connect(&name, wanted, progress, answer);
             }
             Command::Watch { name, browser, watcher, answer } => {

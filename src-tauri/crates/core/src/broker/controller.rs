@@ -45,6 +45,8 @@ pub struct Controller {
     pub(super) only_looks: bool,
     /// For servers that say nothing of their own.
     pub(super) defaults: Defaults,
+    /// Who uses the person's grant at an identity provider.
+    pub(super) provider_turns: Arc<tokio::sync::Mutex<()>>,
     /// How many ask the vault at a time.
     pub(super) loads: Arc<tokio::sync::Semaphore>,
     pub(super) reports: mpsc::UnboundedSender<Report>,

@@ -1,6 +1,7 @@
 //! The broker: the one process that owns vault, refresh and gateway.
 
 mod asks;
+mod at_provider;
 mod begin;
 mod changes;
 mod client_secrets;
@@ -253,6 +254,7 @@ impl Running {
             probes: options.probes,
             only_looks: !options.listens && !options.probes,
             defaults: options.defaults.clone(),
+            provider_turns: Arc::default(),
             loads: Arc::new(tokio::sync::Semaphore::new(LOADS)),
             reports: report,
             commands: command,

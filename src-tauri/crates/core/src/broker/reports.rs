@@ -201,6 +201,8 @@ impl Controller {
                     issuers.truncate(MOST_ISSUERS);
                     self.remembered.server(id).issuers = issuers;
                 }
+                Memo::ProviderGrant(_) => self.remember_provider(id, true),
+                Memo::ProviderGrantGone => self.remember_provider(id, false),
                 Memo::NameWorks(issuer) => {
                     let facts = self.remembered.server(id);
                     if !facts.by_name_at.contains(&issuer) {

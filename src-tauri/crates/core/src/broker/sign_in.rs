@@ -10,13 +10,14 @@ use keyfob_auth::trace::{Step, TraceStep};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::at_provider::AtProvider;
 use super::report::{Report, ServerReport};
 use super::turn::Turn;
 use crate::browser::Browser;
 use crate::clock;
 use crate::fetch::Fetch;
 use crate::gateway::callbacks::{Callbacks, PageNews};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::reach::Reach;
 use crate::vault::{EntryId, Vault};
 use crate::view::Progress;
@@ -52,6 +53,10 @@ pub(super) struct Task {
     pub deadline: Instant,
     /// How links are opened.
     pub browser: Browser,
+    /// Whether a person may be sent to it.
+    pub may_visit: bool,
+    /// The person's grant at the identity provider.
+    pub at_provider: Option<AtProvider>,
     /// The origin of the one-time links.
     pub origin: String,
     /// Where requests go through.
@@ -101,6 +106,7 @@ impl Task {
             Ok(Outcome::SignedIn(grant)) => self.keep(grant).await,
             Err(problem) => End::NotKept(problem),
         };
+        self.at_provider = None;
         let redirect_uri = self.plan.redirect_uri.clone();
         news.send_replace(match &end {
             End::Open | End::SignedIn(_) => PageNews::Done,
@@ -132,7 +138,7 @@ impl Task {
         let (mut flow, mut next) = SignIn::start(self.plan.clone(), clock::now(), &entropy()?);
         let mut visits = 0;
         loop {
-            self.tell(&mut flow);
+            self.tell(&mut flow).await;
             let event = match next {
                 Next::Over(outcome) => return Ok(outcome),
                 Next::Fetch(request) => {
@@ -151,7 +157,16 @@ impl Task {
                         }
                     }
                 }
+                Next::Browse(_) if !self.may_visit => {
+                    // What was thought to make it need nobody is not there.
+                    self.report(ServerReport::Memos(vec![Memo::ProviderGrantGone]));
+                    return Err(Problem::new(Code::SignInNeeded).with("server", &self.name));
+                }
                 Next::Browse(visit) => {
+                    // Others need not wait for this one's person.
+                    if let Some(at_provider) = &mut self.at_provider {
+                        at_provider.step_aside();
+                    }
                     visits += 1;
                     if visits > 1 {
                         news.send_replace(PageNews::AnotherWay);
@@ -190,7 +205,7 @@ impl Task {
         let authority = redirect_uri.split('/').nth(2).unwrap_or_default();
         self.callbacks.expect(&visit.state, &self.name, authority, answers, page);
         let (mut nonce, mut cause) = self.open(&visit).await?;
-        self.tell(flow);
+        self.tell(flow).await;
         let next = loop {
             let event = tokio::select! {
                 Some(response) = came.recv() => Event::Callback(response),
@@ -210,7 +225,7 @@ impl Task {
             };
             let entropy = clock::entropy().map_err(Problem::internal)?;
             let next = flow.step(event, clock::now(), &entropy);
-            self.tell(flow);
+            self.tell(flow).await;
             if !matches!(next, Next::Wait) {
                 break next;
             }
@@ -281,8 +296,13 @@ impl Task {
         reach
     }
 
-    fn tell(&self, flow: &mut SignIn) {
+    async fn tell(&mut self, flow: &mut SignIn) {
         let memos: Vec<Memo> = flow.take_memos();
+        if let Some(at_provider) = &mut self.at_provider {
+            for memo in &memos {
+                at_provider.keep(memo).await;
+            }
+        }
         if !memos.is_empty() {
             self.report(ServerReport::Memos(memos));
         }

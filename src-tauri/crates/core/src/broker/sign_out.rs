@@ -51,6 +51,7 @@ impl Controller {
             return;
         }
         let registration = if is_final { self.own_registration(&id) } else { None };
+        let provider = if is_final { self.own_provider(&id) } else { None };
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let grant = slot.grant.take();
         let turn = slot.turn.clone();
@@ -70,6 +71,9 @@ impl Controller {
             gone.push((EntryKind::IdpSecret, id.clone()));
             gone.push((EntryKind::Headers, id.clone()));
             self.forget_server(&id, name);
+            if let Some(provider) = &provider {
+                self.remembered.facts.providers.retain(|known| known != provider);
+            }
             if let Some(entry) = &registration {
                 self.remembered.facts.registrations.retain(|known| known != entry);
             }
@@ -92,6 +96,16 @@ impl Controller {
             {
                 lines.extend(unregister(&stored, &fetch).await);
                 gone.push((EntryKind::Registration, id));
+            }
+            if let Some(id) = provider
+                && let Ok(entry) = entry(EntryKind::IdpGrant, &id)
+            {
+                if let Ok(Some(text)) = vault.get(&entry).await
+                    && let Ok(grant) = Grant::decode(&text)
+                {
+                    lines.extend(revoke(&grant, &fetch).await);
+                }
+                gone.push((EntryKind::IdpGrant, id));
             }
             let mut failure = None;
             for (kind, id) in gone {

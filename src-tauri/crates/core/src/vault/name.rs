@@ -68,6 +68,8 @@ pub enum EntryKind {
     ClientKey,
     /// The secret of the user's own client at an identity provider.
     IdpSecret,
+    /// The person's tokens at an identity provider, with their registration there.
+    IdpGrant,
     /// Request headers that the user typed.
     Headers,
 }
@@ -81,6 +83,7 @@ impl EntryKind {
             Self::ClientSecret => "client-secret",
             Self::ClientKey => "client-key",
             Self::IdpSecret => "idp-secret",
+            Self::IdpGrant => "idp-grant",
             Self::Headers => "headers",
         }
     }

@@ -9,7 +9,7 @@ use super::world::{
     query, reply,
 };
 use crate::authorize::Entropy;
-use crate::flow::{Extensions, IdentityProvider, OwnClient, Plan, SignInError, SignInWay};
+use crate::flow::{Extensions, IdentityProvider, Memo, OwnClient, Plan, SignInError, SignInWay};
 use crate::grant::Grant;
 use crate::registration::RegistrationKind;
 use crate::secret::Secret;
@@ -29,6 +29,7 @@ fn provider(id_token: Option<&str>) -> IdentityProvider {
         client_secret: Some(Secret::new("idp-secret")),
         token_endpoint: None,
         id_token: id_token.map(Secret::new),
+        grant: None,
     }
 }
 
@@ -127,6 +128,76 @@ fn without_an_id_token_the_person_visits_the_identity_provider_and_never_the_oth
     assert_eq!((walk.visits.len(), walk.count(AUTHORIZE)), (1, 0));
     assert_eq!(walk.grant().access, Secret::new("access"));
     assert!(walk.sent_to(TOKEN).iter().all(|r| !form(r).contains_key("code")));
+}
+
+/// An identity provider that lets Keyfob come back without the person.
+fn lasting() -> World {
+    let mut said = bare(IDP);
+    said["scopes_supported"] = json!(["openid", "offline_access"]);
+    let signed_in = json!({"access_token": "x", "token_type": "Bearer", "id_token": "the.id.token",
+        "refresh_token": "first-refresh"});
+    company()
+        .with(IDP_OPENID, reply(200, said))
+        .with(IDP_TOKEN, reply(200, signed_in))
+        .then(IDP_TOKEN, assertion())
+}
+
+/// The grant at the provider that a sign-in has told to be kept.
+fn kept(walk: &Walk) -> Grant {
+    let mut grants = walk.memos.iter().filter_map(|memo| match memo {
+        Memo::ProviderGrant(grant) => Some((**grant).clone()),
+        _ => None,
+    });
+    grants.next_back().expect("a grant at the provider")
+}
+
+#[test]
+fn the_grant_of_a_visit_is_kept_and_the_next_server_needs_nobody() {
+    let mut walk = Walk::start(employee(provider(None)), lasting());
+    assert_eq!(query(walk.visits[0].url.expose())["scope"], "openid email offline_access");
+    walk.come_back("code=the-code");
+    let grant = kept(&walk);
+    assert_eq!((&grant.server[..], &grant.registration.issuer[..]), (IDP, IDP));
+    assert_eq!(Grant::decode(&grant.encode()).as_ref(), Ok(&grant));
+    assert!(walk.grant().refresh.is_none(), "the server's own grant holds nothing of it");
+
+    let renewed = json!({"access_token": "y", "token_type": "Bearer", "id_token": "another.id.token",
+        "refresh_token": "second-refresh"});
+    let knows = IdentityProvider {
+        grant: Some(Box::new(grant)),
+        client_secret: Some(Secret::new("changed")),
+        ..provider(None)
+    };
+    let world = company().with(IDP_TOKEN, reply(200, renewed)).then(IDP_TOKEN, assertion());
+    let walk = Walk::start(employee(knows), world);
+    assert!(walk.visits.is_empty(), "nobody is sent anywhere");
+    assert_eq!(walk.count(IDP_OPENID), 0);
+    let sent = walk.sent_to(IDP_TOKEN);
+    assert_eq!(form(sent[0])["grant_type"], "refresh_token");
+    assert_eq!(form(sent[0])["refresh_token"], "first-refresh");
+    assert_eq!(basic(sent[0]), Some("Basic YXQtaWRwOmNoYW5nZWQ="), "the secret of today");
+    assert_eq!(form(sent[1])["subject_token"], "another.id.token");
+    assert_eq!(kept(&walk).refresh, Some(Secret::new("second-refresh")));
+    assert_eq!(walk.grant().access, Secret::new("access"));
+}
+
+#[test]
+fn a_grant_at_the_provider_that_is_over_sends_the_person_there() {
+    let mut walk = Walk::start(employee(provider(None)), lasting());
+    walk.come_back("code=the-code");
+    let knows = IdentityProvider { grant: Some(Box::new(kept(&walk))), ..provider(None) };
+    let refused = reply(400, json!({"error": "invalid_grant"}));
+    let silent = reply(200, json!({"access_token": "y", "token_type": "Bearer"}));
+    for (answer, is_gone) in [(refused, true), (silent, false)] {
+        let world = lasting().with(IDP_TOKEN, answer);
+        let walk = Walk::start(employee(knows.clone()), world);
+        assert_eq!(walk.visits.len(), 1);
+        assert_eq!(walk.memos.iter().any(|m| matches!(m, Memo::ProviderGrantGone)), is_gone);
+    }
+    // A provider that is down for a moment has ended nothing.
+    let walk = Walk::start(employee(knows), lasting().with(IDP_TOKEN, page(503)));
+    assert!(walk.visits.is_empty() && walk.memos.is_empty());
+    assert!(matches!(walk.error(), SignInError::Exchange { issuer, .. } if issuer == IDP));
 }
 
 #[test]

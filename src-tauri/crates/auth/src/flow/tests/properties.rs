@@ -80,6 +80,8 @@ proptest! {
                 | Memo::DocumentDoubted(_)
                 | Memo::NameWorks(_)
                 | Memo::ResourceForm { .. }
+                | Memo::ProviderGrant(_)
+                | Memo::ProviderGrantGone
                 | Memo::Issuers(_) => {}
             }
         }
@@ -204,6 +206,8 @@ fn the_random_worlds_reach_every_ending() {
                     Memo::DocumentDoubted(_) => "memo doubted",
                     Memo::NameWorks(_) => "memo name",
                     Memo::ResourceForm { .. } => "memo resource",
+                    Memo::ProviderGrant(_) => "memo provider",
+                    Memo::ProviderGrantGone => "memo provider gone",
                     Memo::Issuers(_) => "memo issuers",
                 })
                 .or_default() += 1;

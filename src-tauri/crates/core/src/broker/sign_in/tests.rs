@@ -79,6 +79,8 @@ impl AtTheBrowser {
         let (report, reports) = mpsc::unbounded_channel();
         let (wishing, wishes) = mpsc::unbounded_channel();
         let task = Task {
+            may_visit: true,
+            at_provider: None,
             server: "id".into(),
             name: "name".into(),
             plan: plan(&service.origin),
