@@ -151,12 +151,12 @@ async fn a_renewal_that_the_service_refuses_is_tried_once_and_then_told() {
 
 #[tokio::test]
 async fn a_secret_that_only_the_person_can_replace_is_told_beforehand() {
-    let scene = Scene::with(|s| secrets(s, Some(8), false)).await.signed_in().await;
+    let scene = Scene::with(|s| secrets(s, Some(20), false)).await.signed_in().await;
     let shown = |status: &Value| (status["level"].clone(), status["text"].clone());
     let before = scene.status("s").await;
     assert_eq!(before["level"], "green", "{before}");
     // From half its life on, since that is less than a day.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_millis(10_200)).await;
     let (level, text) = shown(&scene.status("s").await);
     assert_eq!((level, text), ("amber".into(), "Connected · sign in again soon".into()));
     let trace = scene.keyfob.run(&["trace", "s"]).await.ok().stdout;

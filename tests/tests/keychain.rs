@@ -120,6 +120,48 @@ async fn a_crash_straight_after_a_refresh_loses_nothing() {
     scene.keyfob.run(&["remove", "s"]).await.ok();
 }
 
+/// D-18: the old secret is dead, and the new one is nowhere but in the keychain.
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn a_crash_straight_after_a_client_secret_was_renewed_loses_nothing() {
+    let mut scene = scene(|s| {
+        s.authority.cimd = Cimd::Off;
+        s.authority.dcr = Dcr::WithSecret;
+        s.authority.registration_management = true;
+        s.authority.client_secret_seconds = Some(86_400);
+    })
+    .await
+    .signed_in()
+    .await;
+    for round in 1..=2 {
+        scene.authority.expire_client_secrets();
+        scene.authority.expire_access_tokens();
+        scene.echo("s", "before the crash").await;
+        scene.keyfob.crash().await;
+        scene.keyfob.serve().await;
+        scene.authority.expire_access_tokens();
+        scene.echo("s", "after the crash").await;
+        let managed = scene.authority.journal().of(Kind::RegistrationManagement);
+        assert_eq!(
+            managed.len(),
+            round,
+            "renewed once, with the management token of the last time"
+        );
+        assert!(managed.iter().all(keyfob_tests::Entry::accepted));
+        let taken: Vec<bool> = scene
+            .authority
+            .journal()
+            .refreshes()
+            .iter()
+            .map(keyfob_tests::Entry::accepted)
+            .collect();
+        assert_eq!(taken, [false, true, true].repeat(round), "an old secret was used");
+    }
+    assert_eq!(scene.authority.journal().registrations().len(), 1);
+    scene.keyfob.run(&["remove", "s"]).await.ok();
+    assert_eq!(scene.authority.registered(), 0, "the newest management token deletes it");
+}
+
 #[tokio::test]
 #[ignore = "needs the keychain of the harness"]
 async fn the_grant_is_in_the_keychain_and_nowhere_else() {

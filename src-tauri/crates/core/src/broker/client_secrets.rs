@@ -13,13 +13,15 @@ use tokio::task::JoinHandle;
 use super::controller::{Controller, entry, registration_id};
 use super::refresh;
 use super::report::{Report, ServerReport};
+use super::reports::SAVE_AGAIN;
 use super::secret_renewal::{End, User, renew, with_secret_of};
 use super::slot::Slot;
 use crate::clock;
 use crate::vault::EntryKind;
 
-/// Shortest time between two renewals of one secret, for servers that give out very short lives.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+/// Shortest time between two renewals of one secret that nobody waits for: servers may give out very
+/// short lives.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// First and longest pause after a renewal that could not be made.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
@@ -310,7 +312,7 @@ impl Slot {
         grant.registration = with_secret_of(&grant.registration, renewed);
         if is_unsaved {
             self.is_unsaved = true;
-            self.save_again_at = Some(clock::now().plus(SHORTEST_PAUSE));
+            self.save_again_at = Some(clock::now().plus(SAVE_AGAIN));
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::vault::{EntryKind, VaultError};
 use crate::view::{Progress, RegistrationView, TraceView};
 
 /// When a token that could not be saved is tried again.
-const SAVE_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
 /// First and longest pause after a refresh that could not be made.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
