@@ -49,7 +49,7 @@ async fn another_address_ends_the_sign_in_where_that_is_wished() {
     scene.echo("s", "at the first").await;
     let elsewhere = McpServer::start_open("elsewhere").await;
     let refused = scene.keyfob.run(&["set", "--url", &elsewhere.url(), "s"]).await.expect_code(2);
-    assert!(refused.one_sentence().contains("--sign-out"), "{refused}");
+    assert!(refused.stderr.contains("--sign-out"), "{refused}");
     scene.echo("s", "still at the first").await;
     assert!(elsewhere.journal().entries().is_empty());
 
@@ -101,6 +101,27 @@ async fn another_client_is_asked_about_and_its_secret_is_not() {
     scene.authority.expire_access_tokens();
     scene.echo("s", "renewed with the third").await;
     assert_eq!(scene.authority.journal().authorizations().len(), 3);
+}
+
+/// What is off, or was not asked yet, may be signed in all the same.
+#[tokio::test]
+async fn a_server_that_is_off_is_asked_about_too() {
+    let mut scene = Scene::start().await.signed_in().await;
+    let file = scene.keyfob.home().join("config/config.toml");
+    let text = std::fs::read_to_string(&file).expect("the settings");
+    scene.keyfob.stop().await;
+    std::fs::write(&file, text + "enabled = false\n").expect("written");
+    scene.keyfob.serve().await;
+    assert_eq!(scene.status("s").await["state"], "off");
+    let elsewhere = McpServer::start_open("elsewhere").await;
+    let change = ["set", "--url", &elsewhere.url(), "s"];
+    let refused = scene.keyfob.run(&change).await.expect_code(2);
+    assert!(refused.stderr.contains("--sign-out"), "{refused}");
+    let service = ["set", "--issuer", scene.authority.issuer(), "s"];
+    scene.keyfob.run(&service).await.ok();
+    scene.keyfob.run(&["set", "--url", &elsewhere.url(), "--sign-out", "s"]).await.ok();
+    assert_eq!(scene.status("s").await["url"], elsewhere.url());
+    assert!(elsewhere.journal().entries().is_empty(), "it is still off");
 }
 
 /// Nothing changes where something about it cannot be.

@@ -5,6 +5,7 @@
 //! without it counts them as skipped and not as passed.
 #![expect(clippy::expect_used, reason = "test code")]
 
+mod change;
 mod notices;
 mod process;
 mod secrets;

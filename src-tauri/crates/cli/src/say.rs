@@ -53,7 +53,8 @@ pub(crate) fn problem(problem: &Problem, as_json: bool) {
 /// The exit status for a problem.
 pub(crate) fn status(problem: &Problem) -> u8 {
     match problem.code {
-        Code::InvalidUrl
+        Code::EndsSignIn
+        | Code::InvalidUrl
         | Code::NameTaken
         | Code::UnknownClient
         | Code::UnknownServer

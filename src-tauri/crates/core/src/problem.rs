@@ -28,6 +28,7 @@ pub enum Code {
     ConfigInvalid,
     ConsentDenied,
     Deadline,
+    EndsSignIn,
     ExchangeRefused,
     GrantExpired,
     Internal,

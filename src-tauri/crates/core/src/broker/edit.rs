@@ -26,7 +26,7 @@ pub struct Standing {
     config: ServerConfig,
     /// The names of the others.
     taken: Vec<String>,
-    /// The issuer of its grant, where it has one.
+    /// The issuer of its grant, where it has one or may have one in the vault.
     signed_in_at: Option<String>,
 }
 
@@ -132,10 +132,7 @@ impl Handle {
         let is_signed_in = standing.signed_in_at.is_some();
         if edited.ends_sign_in && is_signed_in {
             if !change.may_sign_out {
-                return Err(usage(format_args!(
-                    "{name} is signed in, and this change ends that; to have it all the same, add \
-                     --sign-out"
-                )));
+                return Err(Problem::new(Code::EndsSignIn).with("server", name));
             }
             self.check_vault().await?;
         }
@@ -235,8 +232,18 @@ impl Controller {
         let config = self.config.server(name).ok_or_else(unknown)?.clone();
         let others = self.config.servers.iter().filter(|server| server.id != config.id);
         let taken = others.map(|server| server.name.clone()).collect();
-        let grant = self.slots.get(&config.id).and_then(|slot| slot.grant.as_ref());
-        let signed_in_at = grant.map(|grant| grant.registration.issuer.clone());
+        let slot = self.slots.get(&config.id);
+        let grant = slot.and_then(|slot| slot.grant.as_ref());
+        let facts = self.remembered.facts.servers.get(&config.id);
+        // Of a server that is off, or whose keychain is locked, the vault has not been asked.
+        let is_unasked = slot.is_some_and(|slot| {
+            slot.is_loading || matches!(slot.state, State::Off(_) | State::VaultBlocked(_))
+        });
+        let worked = facts.filter(|facts| is_unasked && facts.has_worked);
+        let known = worked.map(|facts| facts.known_as.as_ref().map(|known| known.issuer.clone()));
+        let signed_in_at = grant
+            .map(|grant| grant.registration.issuer.clone())
+            .or_else(|| known.map(Option::unwrap_or_default));
         Ok(Standing { config, taken, signed_in_at })
     }
 

@@ -105,7 +105,7 @@ pub(super) fn check_issuer(issuer: &str) -> Result<(), Problem> {
     if keyfob_auth::server_url::is_usable_endpoint(issuer) {
         return Ok(());
     }
-    Err(usage(format_args!("--issuer takes an https URL, not {issuer}")))
+    Err(usage(format_args!("a sign-in service has an https URL, which {issuer} is not")))
 }
 
 /// Checks a header of the user's own.

@@ -19,7 +19,7 @@ use crate::gateway::seat::Lease;
 use crate::problem::{Code, Problem};
 use crate::reach::Reach;
 use crate::server::Event;
-use crate::vault::EntryKind;
+use crate::vault::{EntryKind, Vault};
 use crate::view::TraceView;
 
 impl Controller {
@@ -86,6 +86,11 @@ impl Controller {
             // Whoever is writing the grant finishes first; nobody begins after that.
             let _writing = turn.write(turn.epoch()).await;
             let mut lines = Vec::new();
+            // Of a server that was off all the time the grant has not been read yet.
+            let grant = match grant {
+                Some(grant) => Some(grant),
+                None => kept(&vault, &id).await,
+            };
             if let Some(grant) = &grant {
                 lines.extend(revoke(grant, &fetch).await);
             }
@@ -146,6 +151,13 @@ impl Controller {
             .any(|(other, facts)| other != id && facts.registration.as_ref() == Some(&name));
         (!is_shared).then_some(name)
     }
+}
+
+/// The grant in the vault.
+async fn kept(vault: &Vault, id: &str) -> Option<Box<Grant>> {
+    let entry = entry(EntryKind::Grant, id).ok()?;
+    let text = vault.get(&entry).await.ok()??;
+    Grant::decode(&text).ok().map(Box::new)
 }
 
 /// Revokes a grant's tokens, the refresh token first.
