@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use keyfob_tests::authserver::Consent;
+use keyfob_tests::authserver::{Cimd, Consent};
 use keyfob_tests::world::Stdin;
 use keyfob_tests::{Scene, Visit};
 use serde_json::json;
@@ -33,6 +33,29 @@ async fn a_request_for_more_access_waits_for_its_person_and_others_do_not() {
     let asked = scene.authority.journal().authorizations().pop().expect("a request");
     assert_eq!(asked.param("scope"), Some("basic secrets:write"), "the union of had and wanted");
     assert_eq!(scene.status("s").await["state"], "ready");
+}
+
+/// A client may ask only for what it registered with (RFC 7591 section 2), so more access can take
+/// another registration; once there is one, it is used again.
+#[tokio::test]
+async fn more_access_than_was_registered_for_takes_another_registration() {
+    let scene = Scene::with(|s| {
+        s.mcp.challenge_scope = Some("basic".to_owned());
+        s.authority.cimd = Cimd::Off;
+        s.authority.scopes_as_registered = true;
+    })
+    .await
+    .signed_in()
+    .await;
+    let held = scene.keyfob.start(&["call", "s", "secret_write", TEXT], Stdin::Empty);
+    comes_to(&scene, "needs-scope").await;
+    scene.connect("s", Visit::Allow).await.ok();
+    held.finish(Duration::from_secs(10)).await.ok();
+    let registered = scene.authority.journal().registrations();
+    assert_eq!(registered.len(), 2);
+    assert_eq!(registered[1].param("scope"), Some("basic secrets:write"));
+    scene.connect("s", Visit::Allow).await.ok();
+    assert_eq!(scene.authority.journal().registrations().len(), 2, "it is used again");
 }
 
 /// 6.2-62: what was granted and is demanded again is a plain refusal.

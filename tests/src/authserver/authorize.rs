@@ -123,6 +123,13 @@ async fn check(authority: &Authority, asked: &Pairs) -> Result<Request, Refusal>
     let resource =
         resource(authority, &switches, asked).map_err(|text| refuse("invalid_target", &text))?;
     let scope = scope(&switches, asked).map_err(|text| refuse("invalid_scope", &text))?;
+    // RFC 7591 section 2: a client is registered with the scopes that it can use.
+    if let Some(registered) = client.registered["scope"].as_str()
+        && switches.scopes_as_registered
+        && let Some(more) = scope.iter().find(|s| !registered.split(' ').any(|had| had == *s))
+    {
+        return Err(refuse("invalid_scope", &format!("{more} is not a scope of this client")));
+    }
     if let Some(error) = &switches.front_error {
         return Err(refuse(error, "so the test wants it"));
     }

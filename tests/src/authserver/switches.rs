@@ -238,6 +238,8 @@ pub struct Switches {
     pub scopes_supported: Vec<String>,
     /// Scopes that are known at all; empty knows every one.
     pub known_scopes: Vec<String>,
+    /// May a client ask only for the scopes that it registered with?
+    pub scopes_as_registered: bool,
     /// Clients that were registered by hand.
     pub static_clients: Vec<StaticClient>,
 }
@@ -279,6 +281,7 @@ impl Default for Switches {
             auth_methods: Some(methods.map(str::to_owned).to_vec()),
             scopes_supported: Vec::new(),
             known_scopes: Vec::new(),
+            scopes_as_registered: false,
             static_clients: Vec::new(),
         }
     }

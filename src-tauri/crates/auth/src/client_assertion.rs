@@ -93,6 +93,7 @@ mod tests {
             auth_method,
             issuer: "https://a".into(),
             redirect_uri: String::new(),
+            scopes: None,
             registered_at: NOW,
             secret_expires_at: None,
             reason: Reason::new(ReasonCode::OwnClient),

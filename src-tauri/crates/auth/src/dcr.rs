@@ -153,6 +153,7 @@ pub fn parse(
         auth_method,
         issuer: server.issuer.clone(),
         redirect_uri: redirect_uri.to_owned(),
+        scopes: string("scope").map(scope::split),
         registered_at: now,
         secret_expires_at: secret_end(&body),
         reason,

@@ -200,6 +200,8 @@ struct KeptRegistration {
     registered_at: Timestamp,
     secret_expires_at: Option<Timestamp>,
     reason: Reason,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<String>>,
     management: Option<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     registered: Option<String>,
@@ -219,6 +221,7 @@ impl From<&Registration> for KeptRegistration {
             registered_at: from.registered_at,
             secret_expires_at: from.secret_expires_at,
             reason: from.reason.clone(),
+            scopes: from.scopes.clone(),
             management: from
                 .management
                 .as_ref()
@@ -245,6 +248,7 @@ impl From<KeptRegistration> for Registration {
             registered_at: kept.registered_at,
             secret_expires_at: kept.secret_expires_at,
             reason: kept.reason,
+            scopes: kept.scopes,
             management: kept.management.map(|(uri, token)| Management {
                 uri,
                 token: Secret::new(token),
@@ -296,6 +300,7 @@ mod tests {
                 auth_method: AuthMethod::ClientSecretBasic,
                 issuer: "https://a".into(),
                 redirect_uri: "http://127.0.0.1:1/callback".into(),
+                scopes: None,
                 registered_at: Timestamp(1),
                 secret_expires_at: Some(Timestamp(2)),
                 reason: Reason::refused("invalid_client"),

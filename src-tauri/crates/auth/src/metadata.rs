@@ -43,6 +43,9 @@ pub enum BadMetadata {
     OtherIssuer {
         /// The `issuer` it names.
         found: String,
+        /// Whether only a slash at the end differs. That is another issuer all the same; but many
+        /// servers write the name of their service so, and the user may name it rightly.
+        by_slash: bool,
     },
 }
 
@@ -136,12 +139,10 @@ impl AuthorizationServer {
     ) -> Result<Self, BadMetadata> {
         let document = document(response)?;
         let found = string(&document, "issuer").ok_or(BadMetadata::Member("issuer"))?;
-        let is_same = found == issuer
-            || (source == IssuerSource::Origin
-                && found.strip_suffix('/').unwrap_or(&found)
-                    == issuer.strip_suffix('/').unwrap_or(issuer));
-        if !is_same {
-            return Err(BadMetadata::OtherIssuer { found: text::without_query(&found) });
+        let bare = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).to_owned();
+        let by_slash = found != issuer && bare(&found) == bare(issuer);
+        if found != issuer && !(by_slash && source == IssuerSource::Origin) {
+            return Err(BadMetadata::OtherIssuer { found: text::without_query(&found), by_slash });
         }
         let endpoint = |name| string(&document, name).filter(|url| is_usable_endpoint(url));
         let required = |name| endpoint(name).ok_or(BadMetadata::Member(name));

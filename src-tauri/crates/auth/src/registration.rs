@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::metadata::AuthorizationServer;
+use crate::scope;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -165,6 +166,9 @@ pub struct Registration {
     pub issuer: String,
     /// The redirect URI that it was made with.
     pub redirect_uri: String,
+    /// What it may ask for, as far as that is known: the scopes that were asked for when it was made
+    /// and those that the server named then. `None` where nothing is known of it.
+    pub scopes: Option<Vec<String>>,
     /// When it was made.
     pub registered_at: Timestamp,
     /// When the secret ends (RFC 7591 section 3.2.1); `None` for never.
@@ -186,6 +190,12 @@ impl Registration {
             && self.redirect_uri == redirect_uri
             && self.secret_expires_at.is_none_or(|end| now < end)
             && !self.ends_soon(now)
+    }
+
+    /// Whether these scopes may be asked for with it. A client may use only those that it is
+    /// registered with (RFC 7591 section 2), so a step-up can need a new one.
+    pub fn covers(&self, scopes: &[String]) -> bool {
+        self.scopes.as_ref().is_none_or(|known| scope::covers(known, scopes))
     }
 
     /// From when on its secret is to be renewed, where the server gave the means (RFC 7592

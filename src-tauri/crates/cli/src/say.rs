@@ -61,6 +61,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::Usage => 2,
         Code::NotMcp | Code::Offline | Code::Timeout | Code::TlsUntrusted | Code::Unreachable => 3,
         Code::IssuerMismatch
+        | Code::IssuerSlash
         | Code::PkceUnsupported
         | Code::PrivateAddress
         | Code::ResourceMismatch

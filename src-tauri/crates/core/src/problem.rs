@@ -34,6 +34,7 @@ pub enum Code {
     Internal,
     InvalidUrl,
     IssuerMismatch,
+    IssuerSlash,
     MetadataInvalid,
     NameTaken,
     NoAuthorizationServer,
@@ -126,6 +127,10 @@ impl Problem {
             SignInError::Metadata { cause: cause @ BadMetadata::OtherResource { .. }, .. } => {
                 with(Code::ResourceMismatch).with("cause", cause)
             }
+            SignInError::Metadata {
+                cause: BadMetadata::OtherIssuer { found, by_slash: true },
+                ..
+            } => with(Code::IssuerSlash).with("found", found),
             SignInError::Metadata { cause: cause @ BadMetadata::OtherIssuer { .. }, .. } => {
                 with(Code::IssuerMismatch).with("cause", cause)
             }
@@ -141,6 +146,10 @@ impl Problem {
             SignInError::OtherService { had, named } => {
                 with(Code::ServiceChanged).with("had", had).with("named", named)
             }
+            SignInError::NoDocument { issuer } => with(Code::NoRegistrationRoute)
+                .with("issuer", issuer)
+                .with("refused", ", or that have a public document of their own, as this Keyfob has not (keyfob identity)")
+                .with("redirect_uri", redirect_uri),
             SignInError::NoRegistrationRoute { issuer, refused } => {
                 let refused = match refused {
                     Some(said) => format!("; it refused Keyfob's own document ({said})"),

@@ -83,6 +83,12 @@ pub enum SignInError {
         /// What was said to our document, where it was refused.
         refused: Option<String>,
     },
+    /// The same, where it would also take a client document, and we have none.
+    #[error("{issuer} wants a client document, or a client of your own")]
+    NoDocument {
+        /// The issuer.
+        issuer: String,
+    },
     /// Dynamic registration failed.
     #[error("{issuer} did not register Keyfob: {cause}")]
     Registration {

@@ -1,6 +1,6 @@
 //! The registration ladder: the one place that decides how we are known.
 
-use super::attempt::Attempt;
+use super::attempt::{self, Attempt};
 use super::registering::Registering;
 use super::survey::Survey;
 use super::{Input, ResourceForm, Run, SignInError, SignInWay, Site, Turn, failed};
@@ -167,6 +167,7 @@ fn choose(site: &Site, tried: &Tried, run: &Run, input: &Input<'_>) -> Result<Ru
         auth_method: AuthMethod::None,
         issuer: server.issuer.clone(),
         redirect_uri: redirect_uri(site, tried, run).to_owned(),
+        scopes: None,
         registered_at: input.now,
         secret_expires_at: None,
         reason,
@@ -242,11 +243,13 @@ pub(super) fn live<'a>(
     input: &Input<'_>,
 ) -> Option<&'a Registration> {
     let redirect_uri = redirect_uri(site, tried, run);
+    let scopes = attempt::scopes(site, tried, run);
     let mut known = run.plan.registrations.iter();
     known.find(|r| {
         !tried.registration_gone
             && r.kind == RegistrationKind::Dcr
             && r.is_good_for(&site.server.issuer, redirect_uri, input.now)
+            && r.covers(&scopes)
     })
 }
 
@@ -273,8 +276,11 @@ fn dynamic(site: Site, reason: Reason, tried: Tried, run: &mut Run, input: &Inpu
                 .reason(why)
                 .warn(),
         );
-        let refused = tried.document.said();
-        return failed(SignInError::NoRegistrationRoute { issuer: issuer.clone(), refused });
+        let (issuer, refused) = (issuer.clone(), tried.document.said());
+        return failed(match reason.code {
+            ReasonCode::NoDocument => SignInError::NoDocument { issuer },
+            _ => SignInError::NoRegistrationRoute { issuer, refused },
+        });
     }
     Registering::enter(site, reason, tried, run, input)
 }

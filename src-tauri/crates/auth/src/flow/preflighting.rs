@@ -8,6 +8,7 @@ use super::ladder::{self, DocumentTried};
 use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::{AuthorizationResponse, Binding};
 use crate::registration::RegistrationKind;
+use crate::text;
 use crate::trace::Step;
 use crate::wire::{NoAnswer, Request, Response};
 
@@ -59,10 +60,10 @@ impl Preflighting {
                 return InBrowser::enter(attempt, run, input);
             }
         };
-        let result = format!("HTTP {}", response.status);
+        let result = told(&response);
         match (judge(&response, &attempt.registration.redirect_uri), attempt.registration.kind) {
             (Verdict::Accepted, RegistrationKind::Cimd | RegistrationKind::PreRegistered) => {
-                run.trace.push(line(result).decision("the client id is accepted"));
+                run.trace.push(line(result).decision("the client id is not refused"));
                 InBrowser::enter(attempt, run, input)
             }
             (Verdict::Accepted, RegistrationKind::Dcr) => {
@@ -122,6 +123,19 @@ impl Preflighting {
                 ladder::by_name(site, &tried, stopped, run, input)
             }
         }
+    }
+}
+
+/// The status, and what a refusal says in the form of RFC 6749 section 5.2, which some servers use
+/// here as well.
+fn told(response: &Response) -> String {
+    let status = response.status;
+    let body = if status < 400 { None } else { response.json_object() };
+    let member = |name| body.as_ref()?.get(name)?.as_str().filter(|s| !s.is_empty());
+    match (member("error"), member("error_description")) {
+        (Some(error), Some(said)) => text::shown(&format!("HTTP {status}: {error}, {said}")),
+        (Some(error), None) => text::shown(&format!("HTTP {status}: {error}")),
+        (None, _) => format!("HTTP {status}"),
     }
 }
 

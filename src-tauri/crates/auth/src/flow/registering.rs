@@ -16,7 +16,8 @@ pub(super) struct Registering {
     tried: Tried,
     asked: Asked,
     method: AuthMethod,
-    with_scope: bool,
+    /// Those asked for; `None` once they were refused.
+    scopes: Option<Vec<String>>,
 }
 
 impl Registering {
@@ -36,18 +37,17 @@ impl Registering {
                 RegistrationError::Unusable("it knows no way to authenticate that Keyfob knows");
             return failed(SignInError::Registration { issuer, cause });
         };
-        let scopes = attempt::scopes(&site, &tried, run);
-        let with_scope = !scopes.is_empty();
+        let scopes = Some(attempt::scopes(&site, &tried, run));
         let asked = Asked::now(Step::Registration, endpoint, input);
-        let state = Self { site, reason, tried, asked, method, with_scope };
-        state.send(scopes, run)
+        let state = Self { site, reason, tried, asked, method, scopes };
+        state.send(run)
     }
 
-    fn send(self, scopes: Vec<String>, run: &Run) -> Turn {
+    fn send(self, run: &Run) -> Turn {
         let request = dcr::request(&Application {
             endpoint: &self.asked.url,
             redirect_uri: ladder::redirect_uri(&self.site, &self.tried, run),
-            scopes: &scopes,
+            scopes: self.scopes.as_deref().unwrap_or_default(),
             auth_method: self.method,
             version: &run.plan.version,
         });
@@ -72,7 +72,11 @@ impl Registering {
             input.now,
         );
         Ok(match parsed {
-            Ok(registration) => {
+            Ok(mut registration) => {
+                registration.scopes = self.scopes.map(|mut asked| {
+                    asked.extend(registration.scopes.unwrap_or_default());
+                    asked
+                });
                 run.trace.push(
                     line("dcr".to_owned())
                         .decision(format!("client id {}", registration.client_id))
@@ -81,12 +85,15 @@ impl Registering {
                 run.memos.push(Memo::Registered(registration.clone()));
                 Attempt::begin(self.site, registration, self.tried, false, run, input)
             }
-            Err(cause) if self.with_scope && is_about_scope(&cause) => {
+            Err(cause)
+                if self.scopes.as_ref().is_some_and(|s| !s.is_empty())
+                    && is_about_scope(&cause) =>
+            {
                 run.trace
                     .push(line(cause.to_string()).decision("once more, without scopes").warn());
-                self.with_scope = false;
+                self.scopes = None;
                 self.asked.at = input.now;
-                self.send(Vec::new(), run)
+                self.send(run)
             }
             Err(cause) => {
                 run.trace.push(line(cause.to_string()).warn());

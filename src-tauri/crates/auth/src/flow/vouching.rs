@@ -93,6 +93,7 @@ pub(super) fn at_provider(
         auth_method,
         issuer: provider.issuer.clone(),
         redirect_uri: redirect_uri.to_owned(),
+        scopes: None,
         registered_at: now,
         secret_expires_at: None,
         reason: Reason::new(ReasonCode::OwnClient),

@@ -19,6 +19,7 @@ fn registration(secret: Option<&str>, auth_method: AuthMethod) -> Registration {
         auth_method,
         issuer: "https://a".into(),
         redirect_uri: "http://127.0.0.1:1/callback".into(),
+        scopes: None,
         registered_at: Timestamp(0),
         secret_expires_at: None,
         reason: Reason::new(ReasonCode::NotOffered),

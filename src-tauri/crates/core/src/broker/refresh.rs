@@ -256,6 +256,7 @@ mod tests {
                 auth_method: AuthMethod::None,
                 issuer: origin.into(),
                 redirect_uri: "http://127.0.0.1:15393/callback".into(),
+                scopes: None,
                 registered_at: Timestamp(0),
                 secret_expires_at: None,
                 reason: Reason::new(ReasonCode::OfferedAndAccepted),

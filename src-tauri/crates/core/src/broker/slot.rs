@@ -266,7 +266,12 @@ impl Slot {
             _ => self.challenge.as_ref().and_then(|c| c.scope.clone()).unwrap_or_default(),
         };
         let problem = Problem::new(code).with("server", &self.config.name);
-        if code == Code::ScopeNeeded { problem.with("scopes", wanted) } else { problem }
+        if code != Code::ScopeNeeded {
+            return problem;
+        }
+        // A server need not say what it wants, and a sign-in may have forgotten it.
+        let wanted = if wanted.is_empty() { "it does not say which".to_owned() } else { wanted };
+        problem.with("scopes", wanted)
     }
 
     /// Everything that was asked for or granted so far.

@@ -87,7 +87,8 @@ fn a_wrong_issuer_stops_and_no_other_document_is_fished_for() {
             .server(|doc| doc["issuer"] = json!(wrong))
             .with(OPENID_FORM, reply(200, complete(ISSUER)));
         let walk = Walk::start(plan(), world);
-        let cause = BadMetadata::OtherIssuer { found: wrong.into() };
+        let by_slash = wrong == "https://as.test/";
+        let cause = BadMetadata::OtherIssuer { found: wrong.into(), by_slash };
         assert_eq!(walk.error(), &SignInError::Metadata { url: OAUTH_FORM.into(), cause });
         assert_eq!(walk.places(), [PATH_FORM, OAUTH_FORM], "a document that lies ends it");
         assert!(walk.visits.is_empty());

@@ -172,9 +172,16 @@ fn a_remembered_refusal_counts_for_seven_days() {
 fn where_there_is_no_way_left_the_user_is_asked_for_a_client() {
     let world = World::usual().server(|doc| doc["registration_endpoint"] = Value::Null);
     let walk = Walk::start(no_document(), world.clone());
-    let error = SignInError::NoRegistrationRoute { issuer: ISSUER.into(), refused: None };
-    assert_eq!(walk.error(), &error);
+    let error = SignInError::NoDocument { issuer: ISSUER.into() };
+    assert_eq!(walk.error(), &error, "a document would do as well");
     let registrations = vec![Registration { issuer: "https://other.test".into(), ..earlier() }];
+    let without = World::usual().server(|doc| {
+        doc["registration_endpoint"] = Value::Null;
+        doc["client_id_metadata_document_supported"] = Value::Bool(false);
+    });
+    let walk = Walk::start(no_document(), without);
+    let none = SignInError::NoRegistrationRoute { issuer: ISSUER.into(), refused: None };
+    assert_eq!(walk.error(), &none, "here it would not");
     let walk = Walk::start(Plan { registrations, ..no_document() }, world);
     assert_eq!(walk.error(), &error, "another server's registration is good for nothing here");
 }

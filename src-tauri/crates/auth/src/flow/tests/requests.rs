@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::world::{
     AUTHORIZE, ISSUER, ORIGIN, PATH_FORM, PUSH, REDIRECT, REGISTER, SERVER, TOKEN, Walk, World,
-    complete, form, known, list, page, plan, query, reply, resource_of, silence, typed,
+    complete, earlier, form, known, list, page, plan, query, reply, resource_of, silence, typed,
 };
 use crate::challenge::Challenge;
 use crate::flow::{Memo, Plan, ResourceForm, SignInError};
+use crate::registration::Registration;
 use crate::server_url::ServerUrl;
 use crate::token::TokenError;
 
@@ -210,6 +211,31 @@ fn a_step_up_asks_for_the_union_of_had_and_wanted() {
     assert_eq!(walk.grant().requested_scopes, list("basic read write"));
     let walk = Walk::start(Plan { scopes: list("mine read"), ..step_up }, World::usual());
     assert_eq!(scope(&walk).as_deref(), Some("basic read mine write"), "the wanted one is in it");
+}
+
+#[test]
+fn a_step_up_registers_anew_where_the_earlier_registration_does_not_cover_it() {
+    let step_up = |scopes: Option<&str>| Plan {
+        challenge: Some(Challenge { scope: Some("write".into()), ..Challenge::default() }),
+        had_scopes: list("read"),
+        had_at: Some(ISSUER.into()),
+        registrations: vec![Registration { scopes: scopes.map(list), ..earlier() }],
+        document: None,
+        ..plan()
+    };
+    for (registered, client_id) in
+        [(Some("read write more"), "earlier"), (None, "earlier"), (Some("read"), "registered")]
+    {
+        let walk = Walk::start(step_up(registered), World::usual());
+        assert_eq!(
+            (walk.client_id().as_str(), scope(&walk).as_deref()),
+            (client_id, Some("read write"))
+        );
+    }
+    let mut walk = Walk::start(step_up(Some("read")), World::usual());
+    walk.approve();
+    let known = walk.grant().registration.scopes.clone();
+    assert_eq!(known, Some(list("read write")), "it is used again for the same from then on");
 }
 
 #[test]

@@ -205,6 +205,7 @@ pub(super) fn earlier() -> Registration {
         auth_method: AuthMethod::None,
         issuer: ISSUER.into(),
         redirect_uri: REDIRECT.into(),
+        scopes: None,
         registered_at: Timestamp(0),
         secret_expires_at: None,
         reason: Reason::new(ReasonCode::NotOffered),

@@ -24,6 +24,7 @@ fn registration(origin: &str, secret: &str, renewed_at: Option<Timestamp>) -> Re
         auth_method: AuthMethod::ClientSecretBasic,
         issuer: origin.into(),
         redirect_uri: "http://127.0.0.1:15393/callback".into(),
+        scopes: None,
         registered_at: Timestamp(0),
         secret_expires_at: Some(clock::now().plus(std::time::Duration::from_secs(86_400))),
         reason: Reason::new(ReasonCode::NotOffered),
