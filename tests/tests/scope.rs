@@ -28,6 +28,7 @@ async fn a_request_for_more_access_waits_for_its_person_and_others_do_not() {
     let held = scene.keyfob.start(&["call", "s", "secret_write", TEXT], Stdin::Empty);
     comes_to(&scene, "needs-scope").await;
     scene.echo("s", "served meanwhile").await;
+    assert!(held.prints("waits until you allow it", Duration::from_secs(10)).await, "in silence");
     scene.connect("s", Visit::Allow).await.ok();
     held.finish(Duration::from_secs(10)).await.ok();
     let asked = scene.authority.journal().authorizations().pop().expect("a request");

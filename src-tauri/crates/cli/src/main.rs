@@ -2,6 +2,7 @@
 
 mod add;
 mod arguments;
+mod call;
 mod connect;
 mod doctor;
 mod exec;
@@ -28,7 +29,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
-use self::arguments::{Arguments, Call, Clients, Command, Identity};
+use self::arguments::{Arguments, Clients, Command, Identity};
 use self::link::Link;
 
 fn main() -> ExitCode {
@@ -189,7 +190,7 @@ async fn run(command: Command) -> Result<u8, Problem> {
             }
             Ok(0)
         }
-        Command::Call(call) => self::call(call).await,
+        Command::Call(call) => call::call(call).await,
         Command::Serve(serve) => serve::serve(serve).await,
         Command::Stdio(name) => stdio::stdio(name.name).await,
         Command::Exec(exec) => exec::exec(exec).await,
@@ -214,21 +215,6 @@ pub(crate) async fn ask_at(mut link: Link, request: Request) -> Result<Value, Pr
     let told = link.ask(request).await;
     link.close().await;
     told
-}
-
-async fn call(call: Call) -> Result<u8, Problem> {
-    let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_default();
-    if !arguments.is_object() {
-        let cause = "the arguments of a tool are a JSON object, such as {\"text\":\"hello\"}";
-        return Err(Problem::new(Code::Usage).with("cause", cause));
-    }
-    let told = ask_lasting(Request::Call { name: call.name, tool: call.tool, arguments }).await?;
-    if call.json {
-        say::json(&told);
-    } else {
-        show::result(&told);
-    }
-    Ok(u8::from(told.get("isError").and_then(Value::as_bool).unwrap_or(false)))
 }
 
 async fn clients(clients: Clients) -> Result<u8, Problem> {

@@ -6,6 +6,7 @@ use std::fmt;
 use keyfob_auth::dcr::RegistrationError;
 use keyfob_auth::flow::SignInError;
 use keyfob_auth::metadata::BadMetadata;
+use keyfob_auth::registration::RegistrationKind;
 use keyfob_auth::text;
 use keyfob_auth::token::TokenError;
 use keyfob_auth::wire::NoAnswer;
@@ -170,9 +171,15 @@ impl Problem {
             SignInError::AuthorizationRefused { issuer, status } => with(Code::SignInRefused)
                 .with("issuer", issuer)
                 .with("cause", format_args!("its sign-in page answers HTTP {status}")),
-            SignInError::ClientRefused { issuer, error, .. } => with(Code::SignInRefused)
-                .with("issuer", issuer)
-                .with("cause", format_args!("it does not let Keyfob in ({error})")),
+            SignInError::ClientRefused { issuer, error, kind } => {
+                let cause = match kind {
+                    RegistrationKind::PreRegistered => {
+                        format!("it does not know your own client, or not by this secret ({error})")
+                    }
+                    _ => format!("it does not let Keyfob in ({error})"),
+                };
+                with(Code::SignInRefused).with("issuer", issuer).with("cause", cause)
+            }
             SignInError::DpopUnsupported { issuer } => with(Code::SignInRefused)
                 .with("issuer", issuer)
                 .with("cause", "it cannot bind access to a key (DPoP)"),

@@ -139,7 +139,7 @@ async fn outside(camera: &Camera, app: &App, notifications: &Notifications) {
     notifications.next(2).await;
     camera.aside();
     tokio::time::sleep(PAINT).await;
-    camera.crop("notification", "334x152+762+24");
+    camera.crop("notification", "334x160+762+24");
     let tray = Tray::of(app.pid()).await;
     tray.has("Servers").await;
     camera.menu("tray-menu").await;
