@@ -1,6 +1,8 @@
 //! Changing a server that is on the list: what does not concern the sign-in keeps it, and what
 //! does ends it where that is wished.
 
+use std::time::Duration;
+
 use keyfob_tests::authserver::{Cimd, StaticClient};
 use keyfob_tests::world::{PATIENCE, Stdin};
 use keyfob_tests::{BearerSeen, Kind, McpServer, RpcClient, Scene, Visit};
@@ -54,7 +56,10 @@ async fn another_address_ends_the_sign_in_where_that_is_wished() {
     assert!(elsewhere.journal().entries().is_empty());
 
     let change = ["set", "--url", &elsewhere.url(), "--sign-out", "s"];
+    let client = scene.client("s").await;
     scene.keyfob.run(&change).await.ok();
+    let moved = client.modern_call("echo", json!({"text": "with its key"})).await;
+    assert_eq!(moved.tool_text(), "with its key");
     let status = scene.status("s").await;
     assert_eq!((&status["state"], &status["url"]), (&json!("open"), &json!(elsewhere.url())));
     scene.echo("s", "at the second").await;
@@ -67,6 +72,60 @@ async fn another_address_ends_the_sign_in_where_that_is_wished() {
     assert_eq!(tokens, [issued.refresh[0].as_str(), issued.access[0].as_str()]);
     let trace = scene.keyfob.run(&["trace", "s"]).await.ok();
     assert!(!trace.stdout.contains("sign-in service"), "of the server before: {trace}");
+}
+
+/// What was under way for the server before belongs to it, and not to the one in its place: no
+/// token of the new one goes to the old one, and no answer of the old one counts for the new one.
+#[tokio::test]
+async fn a_request_under_way_never_meets_the_server_that_takes_its_place() {
+    let scene = Scene::start().await.signed_in().await;
+    let client = scene.client("s").await;
+    let other = McpServer::start("other", &scene.authority).await;
+    scene.authority.expire_access_tokens();
+    scene.mcp.set(|s| s.answer_pause = Duration::from_secs(2));
+    let waits =
+        tokio::spawn(
+            async move { client.modern_call("echo", json!({"text": "late"})).await.status },
+        );
+    assert!(
+        scene
+            .mcp
+            .journal()
+            .wait(PATIENCE, |all| !all.is_empty()
+                && all.iter().any(
+                    |entry| entry.bearer == Some(BearerSeen::Expired) || entry.status.is_none()
+                ))
+            .await
+    );
+    scene.keyfob.run(&["set", "--url", &other.url(), "--sign-out", "s"]).await.ok();
+    scene.connect("s", Visit::Allow).await.ok();
+    scene.echo("s", "at the other").await;
+    let newest = scene.authority.issued().access.pop().expect("a token");
+    let status = waits.await.expect("an end");
+    assert!(status >= 500, "HTTP {status}");
+    assert!(!scene.mcp.journal().mentions(&newest), "the new token went to the old server");
+    assert_eq!(scene.status("s").await["state"], "ready");
+}
+
+/// A header's value was meant for whom it was given for.
+#[tokio::test]
+async fn headers_do_not_go_along_to_another_place_unasked() {
+    let scene = Scene::start().await;
+    let add = ["add", "--name", "s", "--header", "X-Api-Key", &scene.mcp.url()];
+    scene.keyfob.run_with(&add, Stdin::Text("key-of-the-first-1f\n"), PATIENCE).await.ok();
+    let other = McpServer::start_open("other").await;
+    let url = other.url();
+    let refused = scene.keyfob.run(&["set", "--url", &url, "s"]).await.expect_code(2);
+    assert!(refused.stderr.contains("--no-header X-Api-Key"), "{refused}");
+    assert!(other.journal().entries().is_empty());
+    let anew = ["set", "--url", &url, "--header", "X-Api-Key", "s"];
+    scene.keyfob.run_with(&anew, Stdin::Text("key-of-the-second-2e\n"), PATIENCE).await.ok();
+    scene.echo("s", "at the other").await;
+    assert!(!other.journal().mentions("key-of-the-first-1f"));
+    let seen = other.journal().tool_calls("echo").pop().expect("a call");
+    assert_eq!(seen.header("x-api-key"), Some("key-of-the-second-2e"));
+    let both = ["set", "--header", "X-A", "--no-header", "X-A", "s"];
+    scene.keyfob.run_with(&both, Stdin::Text("v\n"), PATIENCE).await.expect_code(2);
 }
 
 /// 6.2-55: another client of one's own is another sign-in; its new secret alone is not.

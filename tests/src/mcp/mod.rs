@@ -256,7 +256,13 @@ impl Site for Desk {
     }
 
     fn answer(self: Arc<Self>, call: Call) -> Later<Answer> {
-        Box::pin(std::future::ready(self.serve(call)))
+        // Judged as it came in, and told later.
+        let pause = self.switches().answer_pause;
+        let answer = self.serve(call);
+        Box::pin(async move {
+            tokio::time::sleep(pause).await;
+            answer
+        })
     }
 }
 

@@ -100,6 +100,8 @@ pub struct Switches {
     pub revision_first: bool,
     /// Pause between two events of `slow_count`.
     pub pause: Duration,
+    /// How long every answer takes.
+    pub answer_pause: Duration,
     /// Is every token refused, good ones too?
     pub refuses_all: bool,
     /// Does every answer carry `Set-Cookie` and `WWW-Authenticate`, as no client of a gateway
@@ -130,6 +132,7 @@ impl Default for Switches {
             era: Era::Both,
             revision_first: false,
             pause: Duration::from_millis(300),
+            answer_pause: Duration::ZERO,
             refuses_all: false,
             leaky_headers: false,
             stream_life: None,

@@ -18,7 +18,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Put a server on the list
     Add(Add),
-    /// Change a server on the list
+    /// Change a server on the list. Another address, sign-in service or client ends its sign-in:
+    /// that takes --sign-out as well
     Set(Box<Set>),
     /// Sign in to a server through the browser
     Connect(Connect),

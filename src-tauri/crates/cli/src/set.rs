@@ -1,7 +1,7 @@
 //! `keyfob set`: a server on the list is changed.
 
 use keyfob_core::control::protocol::{Request, ServerChange, Setting};
-use keyfob_core::problem::Problem;
+use keyfob_core::problem::{Code, Problem};
 use keyfob_core::server::Kind;
 use keyfob_core::view::Edit;
 
@@ -21,9 +21,15 @@ pub(crate) async fn set(set: Set) -> Result<u8, Problem> {
         || set.no_scope
         || !set.parameter.is_empty()
         || !set.no_parameter.is_empty()
+        || set.no_issuer
         || set.scope_parameter.is_some()
         || set.no_scope_parameter;
-    let given = parameters(&set.parameter)?.into_iter();
+    let given = parameters(&set.parameter)?;
+    if let Some(stray) = set.no_parameter.iter().find(|name| given.contains_key(*name)) {
+        let cause = format_args!("the parameter {stray} is both to be added and left out");
+        return Err(Problem::new(Code::Usage).with("cause", cause));
+    }
+    let given = given.into_iter();
     let given = given.map(|(name, value)| (name, Setting::Is(value)));
     let gone = set.no_parameter.into_iter().map(|name| (name, Setting::Absent));
     let change = ServerChange {

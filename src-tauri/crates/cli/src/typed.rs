@@ -16,7 +16,12 @@ pub(crate) struct Typed(mpsc::UnboundedReceiver<Secret>);
 impl Typed {
     /// `None` where nobody can type.
     pub(crate) fn at_terminal() -> Option<Self> {
-        if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() || !std::io::stdout().is_terminal() {
+            return None;
+        }
+        // In the background of a shell, whoever reads is stopped.
+        if rustix::termios::tcgetpgrp(&stdin) != Ok(rustix::process::getpgrp()) {
             return None;
         }
         let (lines, typed) = mpsc::unbounded_channel();

@@ -69,13 +69,14 @@ impl Reviving {
                     }
                 }
             }
-            Err(TokenError::Refused { error, .. }) => {
+            Err(TokenError::Refused { error, .. }) if error.ends_grant() => {
                 let said = format!("HTTP {}: {error}", response.status);
                 run.trace.push(line(said).decision("asking you"));
                 run.memos.push(Memo::ProviderGrantGone);
                 ask_the_person(self.attempt, run, input)
             }
-            Err(cause @ (TokenError::NotNow { .. } | TokenError::Unusable(_))) => {
+            // Whatever else is wrong says nothing about the grant.
+            Err(cause) => {
                 run.trace.push(line(cause.to_string()).warn());
                 let issuer = self.grant.registration.issuer.clone();
                 failed(SignInError::Exchange { issuer, cause })

@@ -10,42 +10,52 @@ use tracing::warn;
 
 use super::controller::{Controller, entry, registration_id};
 use super::slot::Slot;
+use super::vault_problem;
 use crate::extensions::Extensions;
+use crate::problem::Problem;
 use crate::vault::{EntryId, EntryKind, Vault};
+
+/// Whose turn it is to use the grant at one provider; with the grant itself where the vault did not
+/// take it, since the one before it there is used up.
+pub(super) type Turns = Arc<Mutex<Option<Box<Grant>>>>;
 
 /// What a sign-in holds of it.
 pub(super) struct AtProvider {
     vault: Vault,
     entry: EntryId,
-    turns: Arc<Mutex<()>>,
+    turns: Turns,
     /// While it is there, nobody else uses the grant.
-    turn: Option<OwnedMutexGuard<()>>,
+    turn: Option<OwnedMutexGuard<Option<Box<Grant>>>>,
 }
 
 impl AtProvider {
     /// Waits for its turn and gives the kept grant to the plan. `None` where the sign-in asks no
     /// provider for anything.
+    ///
+    /// # Errors
+    /// When the vault cannot tell whether there is one.
     pub(super) async fn take(
         plan: &mut Plan,
         vault: &Vault,
-        turns: Arc<Mutex<()>>,
-    ) -> Option<Self> {
-        let provider = plan.extensions.identity_provider.as_mut();
-        let provider = provider.filter(|provider| provider.id_token.is_none());
-        let provider = provider.filter(|_| plan.extensions.way == SignInWay::Enterprise)?;
+        turns: Turns,
+    ) -> Result<Option<Self>, Problem> {
+        let is_asked = plan.extensions.way == SignInWay::Enterprise;
+        let provider = plan.extensions.identity_provider.as_mut().filter(|_| is_asked);
+        let Some(provider) = provider.filter(|provider| provider.id_token.is_none()) else {
+            return Ok(None);
+        };
         let id = registration_id(&provider.issuer, &provider.client_id);
-        let entry = entry(EntryKind::IdpGrant, &id).ok()?;
+        let entry = entry(EntryKind::IdpGrant, &id)?;
         let turn = turns.clone().lock_owned().await;
-        let kept = match vault.get(&entry).await {
-            Ok(kept) => kept,
-            Err(error) => {
-                warn!(%error, "the grant at the identity provider could not be read");
-                None
+        let kept = match &*turn {
+            Some(unsaved) => Some((**unsaved).clone()),
+            None => {
+                let kept = vault.get(&entry).await.map_err(|error| vault_problem(&error))?;
+                kept.and_then(|text| Grant::decode(&text).ok())
             }
         };
-        let kept = kept.and_then(|text| Grant::decode(&text).ok());
         provider.grant = kept.filter(|grant| grant.server == provider.issuer).map(Box::new);
-        Some(Self { vault: vault.clone(), entry, turns, turn: Some(turn) })
+        Ok(Some(Self { vault: vault.clone(), entry, turns, turn: Some(turn) }))
     }
 
     /// Lets others have their turn while this sign-in waits for its person.
@@ -59,13 +69,18 @@ impl AtProvider {
         if !matches!(memo, Memo::ProviderGrant(_) | Memo::ProviderGrantGone) {
             return;
         }
-        if self.turn.is_none() {
-            self.turn = Some(self.turns.clone().lock_owned().await);
-        }
-        let kept = match memo {
-            Memo::ProviderGrant(grant) => self.vault.put(&self.entry, grant.encode()).await,
-            _ => self.vault.delete(&self.entry).await,
+        let mut turn = match self.turn.take() {
+            Some(turn) => turn,
+            None => self.turns.clone().lock_owned().await,
         };
+        let (grant, kept) = match memo {
+            Memo::ProviderGrant(grant) => {
+                (Some(grant.clone()), self.vault.put(&self.entry, grant.encode()).await)
+            }
+            _ => (None, self.vault.delete(&self.entry).await),
+        };
+        *turn = grant.filter(|_| kept.is_err());
+        self.turn = Some(turn);
         if let Err(error) = kept {
             warn!(%error, "the grant at the identity provider could not be kept");
         }

@@ -13,7 +13,7 @@ use keyfob_auth::{Secret, ServerUrl};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::at_provider::AtProvider;
+use super::at_provider;
 use super::controller::{Controller, entry, registration_id};
 use super::report::{Probe, Report, ServerReport};
 use super::secret_renewal::with_secret_of;
@@ -193,7 +193,10 @@ impl Controller {
             browser.or_else(|| slot.browser.clone()).unwrap_or_else(|| self.browser.clone());
         let (wishes, wished) = mpsc::unbounded_channel();
         let registrations = self.remembered.facts.registrations.clone();
-        let (vault, turns) = (self.vault.clone(), self.provider_turns.clone());
+        let provider = at_provider::provider_id(self.extensions_set(slot));
+        let provider_turns = self.provider_turns.entry(provider.unwrap_or_default()).or_default();
+        let provider_turns = provider_turns.clone();
+        let vault = self.vault.clone();
         let mut task = Task {
             server: id.to_owned(),
             name: slot.config.name.clone(),
@@ -202,6 +205,7 @@ impl Controller {
             browser,
             may_visit: by_person || !self.is_unattended(slot),
             at_provider: None,
+            provider_turns,
             origin: self.gateway.origin(),
             fetch: self.fetch.clone(),
             ca_file: self.ca_file.clone(),
@@ -216,7 +220,6 @@ impl Controller {
         };
         tokio::spawn(async move {
             plan.registrations = load_registrations(&vault, &registrations).await;
-            task.at_provider = AtProvider::take(&mut plan, &vault, turns).await;
             task.plan = plan;
             task.run().await;
         });

@@ -11,6 +11,7 @@ use keyfob_auth::trace::{Step, TraceStep};
 use tokio::task::JoinHandle;
 
 use super::controller::{Controller, entry, registration_id};
+use super::pause::Pause;
 use super::refresh;
 use super::report::{Report, ServerReport};
 use super::reports::SAVE_AGAIN;
@@ -29,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// How long the broker's end waits for a renewal under way: the old secret may be dead already, and
 /// the new one nowhere but on its way.
-const LAST_WAIT: Duration = Duration::from_secs(4);
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// What goes on with the secrets of dynamic registrations, by issuer and client id.
 #[derive(Default)]
@@ -37,7 +38,7 @@ pub(super) struct ClientSecrets {
     under_way: BTreeMap<String, JoinHandle<()>>,
     /// To be renewed when no refresh with them is in flight any more.
     wanted: BTreeSet<String>,
-    not_before: BTreeMap<String, Timestamp>,
+    pauses: BTreeMap<String, Pause>,
     /// How often in a row it could not be made.
     failures: BTreeMap<String, u32>,
     /// The server does not renew them, whatever it promised.
@@ -60,7 +61,7 @@ impl Controller {
             let renewed_at = registration
                 .renew_secret_at()
                 .filter(|_| is_free)
-                .map(|at| at.max(self.secrets.pause_of(&name)));
+                .map(|at| at.max(clock::now().plus(self.secrets.pause_of(&name))));
             let told_at = self.person_needed_from(&name, registration);
             let is_told = self.secrets.told.contains(&(id.clone(), name));
             renewed_at.or(told_at.filter(|_| !is_told))
@@ -145,7 +146,7 @@ impl Controller {
         let line = line.decision("renewing the client secret first");
         let line = line.reason("it may have ended, and the server gave the means");
         self.trace(id, vec![line]);
-        let pause = self.secrets.pause_of(&name).since(clock::now());
+        let pause = self.secrets.pause_of(&name);
         if self.secrets.failures.contains_key(&name) && !pause.is_zero() {
             self.not_refreshed(id, pause);
             return None;
@@ -217,11 +218,10 @@ impl Controller {
     /// A renewal has ended: whoever waited goes on.
     pub(super) fn secret_renewed(&mut self, name: &str, end: End) {
         self.secrets.under_way.remove(name);
-        let now = clock::now();
         let (line, pause) = match end {
             End::Renewed { registration, unsaved, line } => {
                 self.secrets.failures.remove(name);
-                self.secrets.not_before.insert(name.to_owned(), now.plus(SHORTEST_PAUSE));
+                self.secrets.pauses.insert(name.to_owned(), Pause::of(SHORTEST_PAUSE));
                 for slot in self.slots.values_mut() {
                     slot.take_secret(&registration, unsaved.is_some());
                 }
@@ -232,7 +232,7 @@ impl Controller {
                 let doubled = FIRST_PAUSE * 2u32.saturating_pow((*failures).min(10));
                 *failures = failures.saturating_add(1);
                 let pause = retry_after.unwrap_or(doubled).min(LONGEST_PAUSE);
-                self.secrets.not_before.insert(name.to_owned(), now.plus(pause));
+                self.secrets.pauses.insert(name.to_owned(), Pause::of(pause));
                 (line, Some(pause))
             }
             End::Hopeless { line } => {
@@ -294,11 +294,11 @@ impl ClientSecrets {
     fn is_due(&self, name: &str, registration: &Registration, now: Timestamp) -> bool {
         registration.renew_secret_at().is_some_and(|at| now >= at)
             && !self.hopeless.contains(name)
-            && now >= self.pause_of(name)
+            && self.pause_of(name).is_zero()
     }
 
-    fn pause_of(&self, name: &str) -> Timestamp {
-        self.not_before.get(name).copied().unwrap_or(Timestamp(0))
+    fn pause_of(&self, name: &str) -> Duration {
+        self.pauses.get(name).map_or(Duration::ZERO, Pause::left)
     }
 }
 

@@ -8,7 +8,7 @@ use keyfob_auth::trace::TraceStep;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::edit::{Edited, Standing};
+use super::edit::{Edited, Ends, Standing};
 use super::sign_in::Wish;
 use crate::browser::Browser;
 use crate::config::ServerConfig;
@@ -113,7 +113,7 @@ pub enum Command {
     /// What there is of a server before it is changed.
     Standing { name: String, answer: Answer<Standing> },
     /// Changes a server; its secrets are in the vault already.
-    Edit { name: String, edited: Edited, answer: Answer<Ended> },
+    Edit { name: String, edited: Box<Edited>, answer: Answer<Ends> },
     /// Turns a server on or off.
     Turn { name: String, on: bool, answer: Answer<()> },
     /// Asks again what could not be asked.

@@ -160,7 +160,7 @@ impl Controller {
             Command::Standing { name, answer } => {
                 let _ = answer.send(self.standing(&name));
             }
-            Command::Edit { name, edited, answer } => self.edit(&name, edited, answer),
+            Command::Edit { name, edited, answer } => self.edit(&name, *edited, answer),
             Command::Turn { name, on, answer } => {
                 let _ = answer.send(self.turn(&name, on));
             }

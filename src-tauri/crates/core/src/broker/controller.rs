@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 
 use super::Defaults;
+use super::at_provider::Turns;
 use super::client_secrets::ClientSecrets;
 use super::command::Command;
 use super::report::{Report, ServerReport};
@@ -46,7 +47,7 @@ pub struct Controller {
     /// For servers that say nothing of their own.
     pub(super) defaults: Defaults,
     /// Who uses the person's grant at an identity provider.
-    pub(super) provider_turns: Arc<tokio::sync::Mutex<()>>,
+    pub(super) provider_turns: BTreeMap<String, Turns>,
     /// How many ask the vault at a time.
     pub(super) loads: Arc<tokio::sync::Semaphore>,
     pub(super) reports: mpsc::UnboundedSender<Report>,
@@ -91,6 +92,9 @@ impl Controller {
                 command = commands.recv() => match command {
                     Some(Command::Stop { reply }) => {
                         self.finish_secrets().await;
+                        while let Ok(report) = reports.try_recv() {
+                            self.report(report);
+                        }
                         self.save_unsaved().await;
                         let _ = reply.send(());
                         return;

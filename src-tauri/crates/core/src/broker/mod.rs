@@ -254,7 +254,7 @@ impl Running {
             probes: options.probes,
             only_looks: !options.listens && !options.probes,
             defaults: options.defaults.clone(),
-            provider_turns: Arc::default(),
+            provider_turns: Default::default(),
             loads: Arc::new(tokio::sync::Semaphore::new(LOADS)),
             reports: report,
             commands: command,

@@ -26,6 +26,12 @@ impl Pause {
         Self::of(Duration::ZERO)
     }
 
+    /// How long it still lasts.
+    pub fn left(&self) -> Duration {
+        let by_clock = self.until.since(clock::now());
+        by_clock.min(self.end.saturating_duration_since(Instant::now()))
+    }
+
     /// Whether it is worth trying again.
     pub fn is_over(&self) -> bool {
         clock::now() >= self.until || Instant::now() >= self.end

@@ -64,7 +64,9 @@ pub(super) async fn refresh(
                 .decision("using what was stored meanwhile");
             return End::Renewed { grant: stored, unsaved: None, line };
         }
-        if stored.registration.client_id == grant.registration.client_id {
+        if stored.registration.kind == RegistrationKind::PreRegistered
+            && stored.registration.client_id == grant.registration.client_id
+        {
             // It may have been changed since either grant was made.
             stored.registration.secret = grant.registration.secret.take();
         }

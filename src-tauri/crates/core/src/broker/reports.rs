@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyfob_auth::client_document::redirect_uri;
-use keyfob_auth::flow::Memo;
+use keyfob_auth::flow::{Memo, SignInError};
 use keyfob_auth::grant::{Grant, encode_registration};
 use keyfob_auth::registration::RegistrationKind;
 use keyfob_auth::server_url::is_usable_endpoint;
@@ -44,6 +44,14 @@ impl Controller {
         // secret: other servers may use it.
         let is_shared = matches!(report, ServerReport::SecretRenewed(..));
         if !is_shared && !self.slots.contains_key(&id) {
+            if let ServerReport::RefreshEnded(_, end) = report {
+                if let refresh::End::Renewed { grant, .. } = end {
+                    let fetch = self.fetch.clone();
+                    tokio::spawn(async move { sign_out::revoke(&grant, &fetch).await });
+                }
+                // Others may have waited for it with the client secret that they share.
+                self.look_after_secrets();
+            }
             return;
         }
         match report {
@@ -221,6 +229,14 @@ impl Controller {
         let under_way = slot.sign_in.take();
         let name = slot.config.name.clone();
         let failed = |problem: Problem| (Event::SignInFailed, Some(problem));
+        let end = match end {
+            // It was signed out of, or changed, while the keychain took the grant; whoever did that
+            // finds it there and ends it.
+            sign_in::End::SignedIn { epoch, .. } if epoch != slot.turn.epoch() => {
+                sign_in::End::Failed(SignInError::Cancelled)
+            }
+            end => end,
+        };
         let (event, problem) = match end {
             sign_in::End::Open => {
                 let facts = self.remembered.server(id);
@@ -228,7 +244,7 @@ impl Controller {
                 facts.refused_later = None;
                 (Event::Answered, None)
             }
-            sign_in::End::SignedIn(grant) => {
+            sign_in::End::SignedIn { grant, .. } => {
                 let registration =
                     registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
                 let known_as = RegistrationView::from(&grant.registration);

@@ -96,7 +96,9 @@ pub(super) async fn renew(
             return hopeless("no way to renew it".to_owned());
         };
         let target = management.uri.clone();
-        let response = match fetch.send(request, reach(&target).await).await {
+        let server = users.first().map_or("", |user| user.grant.server.as_str());
+        let reach = reach(&target, server, &before.issuer).await;
+        let response = match fetch.send(request, reach).await {
             Ok(response) => response,
             Err(cause) => return later(cause.to_string()),
         };

@@ -10,7 +10,7 @@ use keyfob_auth::trace::{Step, TraceStep};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::at_provider::AtProvider;
+use super::at_provider::{AtProvider, Turns};
 use super::report::{Report, ServerReport};
 use super::turn::Turn;
 use crate::browser::Browser;
@@ -55,8 +55,10 @@ pub(super) struct Task {
     pub browser: Browser,
     /// Whether a person may be sent to it.
     pub may_visit: bool,
-    /// The person's grant at the identity provider.
+    /// The person's grant at the identity provider, once it is this sign-in's turn.
     pub at_provider: Option<AtProvider>,
+    /// Whose turn that is.
+    pub provider_turns: Turns,
     /// The origin of the one-time links.
     pub origin: String,
     /// Where requests go through.
@@ -87,7 +89,12 @@ pub(super) enum End {
     /// The server needs no sign-in.
     Open,
     /// The grant is in the vault.
-    SignedIn(Box<Grant>),
+    SignedIn {
+        /// The grant.
+        grant: Box<Grant>,
+        /// The epoch that it began. In a later one it has been ended again.
+        epoch: u64,
+    },
     /// The flow came to nothing.
     Failed(SignInError),
     /// The grant could not be put into the vault.
@@ -109,7 +116,7 @@ impl Task {
         self.at_provider = None;
         let redirect_uri = self.plan.redirect_uri.clone();
         news.send_replace(match &end {
-            End::Open | End::SignedIn(_) => PageNews::Done,
+            End::Open | End::SignedIn { .. } => PageNews::Done,
             End::Failed(error) => {
                 let problem = Problem::from_sign_in(
                     error,
@@ -133,6 +140,9 @@ impl Task {
         news: &watch::Sender<PageNews>,
         page: &watch::Receiver<PageNews>,
     ) -> Result<Outcome, Problem> {
+        if let Some(error) = self.take_turn().await? {
+            return Ok(Outcome::Failed(error));
+        }
         let reach = self.reach().await;
         let entropy = || clock::entropy().map_err(Problem::internal);
         let (mut flow, mut next) = SignIn::start(self.plan.clone(), clock::now(), &entropy()?);
@@ -184,6 +194,28 @@ impl Task {
         }
     }
 
+    /// Waits for this sign-in's turn at the identity provider; gives why it does not come.
+    async fn take_turn(&mut self) -> Result<Option<SignInError>, Problem> {
+        let taken = {
+            let turns = self.provider_turns.clone();
+            let taking = AtProvider::take(&mut self.plan, &self.vault, turns);
+            tokio::pin!(taking);
+            loop {
+                tokio::select! {
+                    taken = &mut taking => break taken?,
+                    wish = self.wishes.recv() => if let Some(Wish::Cancel) | None = wish {
+                        return Ok(Some(SignInError::Cancelled));
+                    },
+                    () = tokio::time::sleep_until(self.deadline) => {
+                        return Ok(Some(SignInError::TimedOut));
+                    }
+                }
+            }
+        };
+        self.at_provider = taken;
+        Ok(None)
+    }
+
     /// One visit of the browser, up to something that changes the flow.
     async fn visit(
         &mut self,
@@ -214,7 +246,12 @@ impl Task {
                     Some(Wish::OpenAgain) if !self.callbacks.awaits(&visit.state) => continue,
                     Some(Wish::OpenAgain) => {
                         self.callbacks.forget_link(&nonce);
-                        (nonce, cause) = self.open(&visit).await?;
+                        match self.open(&visit).await {
+                            Ok(opened) => (nonce, cause) = opened,
+                            // It came back just now.
+                            Err(_) if !self.callbacks.awaits(&visit.state) => {}
+                            Err(problem) => return Err(problem),
+                        }
                         continue;
                     }
                     Some(Wish::AnotherWay) => Event::TryAnotherWay,
@@ -267,12 +304,13 @@ impl Task {
         };
         // What is being renewed of an older grant must not take the place of this one.
         self.turn.advance();
+        let epoch = self.turn.epoch();
         let kept = self.vault.put(&self.entry, grant.encode()).await;
         let line = |said: String| TraceStep::new(clock::now(), Step::Vault, said).since(started);
         match kept {
             Ok(()) => {
                 self.report(ServerReport::Trace(vec![line("kept".to_owned())]));
-                End::SignedIn(grant)
+                End::SignedIn { grant, epoch }
             }
             Err(error) => {
                 self.report(ServerReport::Trace(vec![line(error.to_string()).warn()]));

@@ -22,6 +22,17 @@ use crate::server::Event;
 use crate::vault::{EntryKind, Vault};
 use crate::view::TraceView;
 
+/// What ends with a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The sign-in; the server stays.
+    SignedOut,
+    /// The server, in whose place another one stands from now on.
+    Replaced,
+    /// The server.
+    Removed,
+}
+
 impl Controller {
     pub(super) fn holds_secrets(&self, id: &str) -> bool {
         let has_worked =
@@ -34,8 +45,7 @@ impl Controller {
         })
     }
 
-    /// Ends a grant. What is to be revoked is revoked in its own time; the grant is gone from here
-    /// at once.
+    /// Signs out of a server, and with `is_final` takes it off the list.
     pub(super) fn sign_out(&mut self, name: &str, is_final: bool, answer: Answer<Ended>) {
         let id = match self.id_of(name) {
             Ok(id) => id,
@@ -44,17 +54,26 @@ impl Controller {
                 return;
             }
         };
-        let holds_secrets = self.holds_secrets(&id);
         // First what can fail, so that a failure has changed nothing.
         if is_final && let Err(problem) = self.config.remove(name) {
             let _ = answer.send(Err(problem));
             return;
         }
+        let what = if is_final { Ending::Removed } else { Ending::SignedOut };
+        self.end(&id, name, what, answer);
+    }
+
+    /// Ends a grant. What is to be revoked is revoked in its own time; the grant is gone from here
+    /// at once.
+    pub(super) fn end(&mut self, id: &str, name: &str, what: Ending, answer: Answer<Ended>) {
+        let id = id.to_owned();
+        let holds_secrets = self.holds_secrets(&id);
+        let is_final = what != Ending::SignedOut;
         let registration = if is_final { self.own_registration(&id) } else { None };
-        let provider = if is_final { self.own_provider(&id) } else { None };
+        let provider = if what == Ending::Removed { self.own_provider(&id) } else { None };
         let Some(slot) = self.slots.get_mut(&id) else { return };
         let grant = slot.grant.take();
-        let turn = slot.turn.clone();
+        let (turn, server) = (slot.turn.clone(), slot.config.url.clone());
         turn.advance();
         slot.generation += 1;
         slot.last_failure = None;
@@ -99,7 +118,7 @@ impl Controller {
                 && let Ok(Some(text)) = vault.get(&entry).await
                 && let Ok(stored) = decode_registration(&text)
             {
-                lines.extend(unregister(&stored, &fetch).await);
+                lines.extend(unregister(&stored, &server, &fetch).await);
                 gone.push((EntryKind::Registration, id));
             }
             if let Some(id) = provider
@@ -169,7 +188,7 @@ pub async fn revoke(grant: &Grant, fetch: &Fetch) -> Vec<TraceStep> {
             .reason("the sign-in service offers no revocation; its tokens run out by themselves");
         return vec![line];
     };
-    let reach = reach(endpoint).await;
+    let reach = reach(endpoint, &grant.server, &grant.registration.issuer).await;
     let mut lines = Vec::new();
     let tokens =
         [(grant.refresh.as_ref(), TokenKind::Refresh), (Some(&grant.access), TokenKind::Access)];
@@ -201,11 +220,16 @@ pub async fn revoke(grant: &Grant, fetch: &Fetch) -> Vec<TraceStep> {
 }
 
 /// Deletes a dynamic registration, where the server gave the means.
-pub async fn unregister(registration: &Registration, fetch: &Fetch) -> Option<TraceStep> {
+pub async fn unregister(
+    registration: &Registration,
+    server: &str,
+    fetch: &Fetch,
+) -> Option<TraceStep> {
     let management = registration.management.as_ref()?;
     let request = dcr::delete(management)?;
     let started = clock::now();
-    let said = match fetch.send(request, reach(&management.uri).await).await {
+    let reach = reach(&management.uri, server, &registration.issuer).await;
+    let said = match fetch.send(request, reach).await {
         Ok(response) if matches!(response.status, 200 | 204 | 404) => {
             "registration deleted".to_owned()
         }
@@ -217,10 +241,35 @@ pub async fn unregister(registration: &Registration, fetch: &Fetch) -> Option<Tr
     Some(line)
 }
 
-/// These URLs come from a grant or registration that was made with the address rule in force.
-pub(super) async fn reach(url: &str) -> Reach {
-    match url::Url::parse(url) {
-        Ok(url) => Reach::of_url(&url).await,
-        Err(_) => Reach::Public,
+/// How far a URL may reach that a sign-in service has given besides its endpoints: as far as the
+/// server that the user typed. At the service's own place, which passed the address rule at the
+/// sign-in, it is taken as it leads today.
+pub(super) async fn reach(url: &str, server: &str, issuer: &str) -> Reach {
+    let parsed = [url, server, issuer].map(|url| url::Url::parse(url).ok());
+    let [Some(url), Some(server), Some(issuer)] = parsed else { return Reach::Public };
+    let typed = Reach::of_url(&server).await;
+    if url.origin() == issuer.origin() { typed.max(Reach::of_url(&url).await) } else { typed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reach;
+    use crate::reach::Reach;
+
+    #[tokio::test]
+    async fn what_a_service_gives_reaches_no_further_than_what_was_typed() {
+        let (public, here) = ("https://93.184.216.34/mcp", "http://127.0.0.1:9/as");
+        let of = async |url: &str, server: &str, issuer: &str| reach(url, server, issuer).await;
+        assert_eq!(
+            of("http://127.0.0.1:9200/x", public, "https://93.184.216.34").await,
+            Reach::Public
+        );
+        assert_eq!(of("https://10.0.0.1/x", public, "https://93.184.216.35").await, Reach::Public);
+        assert_eq!(of("http://127.0.0.1:9/as/r/1", public, here).await, Reach::Loopback);
+        assert_eq!(
+            of("http://127.0.0.1:8/x", "http://127.0.0.1:7/mcp", here).await,
+            Reach::Loopback
+        );
+        assert_eq!(of("nonsense", here, here).await, Reach::Public);
     }
 }

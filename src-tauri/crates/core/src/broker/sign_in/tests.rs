@@ -81,6 +81,7 @@ impl AtTheBrowser {
         let task = Task {
             may_visit: true,
             at_provider: None,
+            provider_turns: Default::default(),
             server: "id".into(),
             name: "name".into(),
             plan: plan(&service.origin),
@@ -144,7 +145,7 @@ impl AtTheBrowser {
 async fn a_browser_that_comes_back_at_once_is_awaited_already() {
     let mut sign_in = AtTheBrowser::of_a_usual_server().await;
     assert!(matches!(sign_in.come_back(), Arrival::Accepted { .. }));
-    assert!(matches!(sign_in.ended().await, End::SignedIn(_)));
+    assert!(matches!(sign_in.ended().await, End::SignedIn { .. }));
 }
 
 /// A6c: somebody who takes eight minutes is waited for.
@@ -156,7 +157,7 @@ async fn a_person_who_takes_eight_minutes_is_waited_for() {
     tokio::time::resume();
     assert!(sign_in.is_awaited());
     assert!(matches!(sign_in.come_back(), Arrival::Accepted { .. }));
-    assert!(matches!(sign_in.ended().await, End::SignedIn(_)));
+    assert!(matches!(sign_in.ended().await, End::SignedIn { .. }));
 }
 
 #[tokio::test]
