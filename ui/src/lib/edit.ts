@@ -48,7 +48,7 @@ export function isIncomplete(draft: Draft): boolean {
   );
 }
 
-/** The headers that are set whose values were meant for another place than the address now typed. */
+/** The headers whose values are kept and were meant for another place than the address typed. */
 export function strayHeaders({ row, entry }: Details, draft: Draft): string[] {
   const address = asAddress(draft.address);
   if (address === null || isSameOrigin(address, row.url)) return [];
