@@ -68,3 +68,30 @@ async fn without_a_terminal_nothing_is_read() {
     assert_eq!(ended.stdout.matches("code_challenge=").count(), 1, "{ended}");
     assert!(scene.authority.journal().registrations().is_empty());
 }
+
+/// Types a wish at a terminal where the command has only one of its streams; nobody may heed it.
+async fn is_not_heard(before: &str, behind: &str) {
+    let scene = Scene::start().await;
+    scene.add("s", &[]).await.ok();
+    let command = ["connect", "--browser", "none", "--deadline", "3", "s"];
+    let mut running = scene.keyfob.start_at_terminal_between(before, &command, behind);
+    // Not before it waits for the browser: nothing would come of a wish either way.
+    link(&running, 1).await;
+    running.say("a").await;
+    let ended = running.finish(PATIENCE).await;
+    assert!(!ended.late, "{ended}");
+    assert_eq!(ended.stdout.matches("code_challenge=").count(), 1, "{ended}");
+    assert!(!ended.stdout.contains("press Enter"), "it offers what it does not do: {ended}");
+    assert!(scene.authority.journal().registrations().is_empty(), "{ended}");
+}
+
+#[tokio::test]
+async fn what_comes_through_a_pipe_is_not_read_though_the_answer_goes_to_a_terminal() {
+    // One line of the terminal, so that the pipe ends by itself.
+    is_not_heard("head -n 1 |", "").await;
+}
+
+#[tokio::test]
+async fn what_is_typed_is_not_read_where_the_answer_goes_into_a_pipe() {
+    is_not_heard("", "| cat").await;
+}

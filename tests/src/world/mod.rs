@@ -216,7 +216,19 @@ impl Keyfob {
     /// Starts a command at a terminal, where what it is told is typed. All that it prints comes on
     /// standard output.
     pub fn start_at_terminal(&self, arguments: &[&str]) -> Running {
-        let command = format!("{} {}", self.program.display(), arguments.join(" "));
+        self.start_at_terminal_between("", arguments, "")
+    }
+
+    /// Starts a command at a terminal, with this of the shell's before it and behind it: a pipe to
+    /// take one of its streams from the terminal.
+    pub fn start_at_terminal_between(
+        &self,
+        before: &str,
+        arguments: &[&str],
+        behind: &str,
+    ) -> Running {
+        let program = self.program.display();
+        let command = format!("{before} {program} {} {behind}", arguments.join(" "));
         let terminal = ["--quiet", "--flush", "--return", "--command", &command, "/dev/null"];
         let script = Path::new("script");
         Running::start(script, &terminal, &self.environment, self.root.path(), Stdin::Open)

@@ -19,6 +19,12 @@ export function isSameAddress(one: string, other: string): boolean {
   return normal(one) === normal(other);
 }
 
+/** Whether two addresses lead to the same place: scheme, host and port. */
+export function isSameOrigin(one: string, other: string): boolean {
+  if (!URL.canParse(one) || !URL.canParse(other)) return one === other;
+  return new URL(one).origin === new URL(other).origin;
+}
+
 function normal(address: string): string {
   return URL.canParse(address) ? new URL(address).href : address;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { details, row } from '../test/fixtures';
-import { ANOTHER, changeOf, draftOf, endsSignIn, isIncomplete } from './edit';
+import { ANOTHER, changeOf, draftOf, endsSignIn, isIncomplete, strayHeaders } from './edit';
 
 const granola = row('granola');
 const SERVICES = ['https://mcp-auth.granola.ai', 'https://login.example.com'];
@@ -80,4 +80,17 @@ test('where nobody is signed in, nothing ends', () => {
   const out = { ...given, refreshed_at: null };
   expect(endsSignIn(out, 'signed-out', changed({ address: 'https://a.example.com' }))).toBeNull();
   expect(endsSignIn(given, 'offline', changed({ address: 'https://a.example.com' }))).toBe('address');
+});
+
+test.each([
+  ['the same place', { address: 'mcp.granola.com/v2' }, []],
+  ['nothing that is an address yet', { address: 'https://el' }, []],
+  ['another host', { address: 'https://mcp.elsewhere.com/mcp' }, ['X-A']],
+  ['another scheme', { address: 'http://mcp.granola.com/mcp' }, ['X-A']],
+  ['another port', { address: 'https://mcp.granola.com:8443/mcp' }, ['X-A']],
+  ['another host, without it', { address: 'elsewhere.com', removed: ['X-A'] }, []],
+  ['another host, with a value for it', { address: 'elsewhere.com', added: [{ key: 0, name: ' x-a ', value: 'v' }] }, []],
+  ['another host, with another header', { address: 'elsewhere.com', added: [{ key: 0, name: 'X-B', value: 'v' }] }, ['X-A']],
+])('headers that stray to %s', (_, change, strays) => {
+  expect(strayHeaders(given, { ...draftOf(given), ...change })).toEqual(strays);
 });

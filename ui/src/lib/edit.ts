@@ -1,5 +1,5 @@
 import { isSignedIn } from './access';
-import { asAddress, isSameAddress } from './address';
+import { asAddress, isSameAddress, isSameOrigin } from './address';
 import type { Details, Kind } from './bindings/page';
 import type { ServerChange } from './ipc';
 
@@ -45,6 +45,18 @@ export function isIncomplete(draft: Draft): boolean {
     draft.address.trim() === '' ||
     (draft.service === ANOTHER && draft.otherService.trim() === '') ||
     draft.added.some(({ name, value }) => (name.trim() === '') !== (value === ''))
+  );
+}
+
+/** The headers whose values are kept and were meant for another place than the address typed. */
+export function strayHeaders({ row, entry }: Details, draft: Draft): string[] {
+  const address = asAddress(draft.address);
+  if (address === null || isSameOrigin(address, row.url)) return [];
+  const entered = draft.added
+    .filter(({ value }) => value !== '')
+    .map(({ name }) => name.trim().toLowerCase());
+  return entry.headers.filter(
+    (name) => !draft.removed.includes(name) && !entered.includes(name.toLowerCase()),
   );
 }
 

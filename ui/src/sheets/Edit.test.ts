@@ -3,11 +3,13 @@ import { expect, test } from 'vitest';
 import type { Details } from '../lib/bindings/page';
 import type { ServerChange } from '../lib/ipc';
 import { expectAccessible } from '../test/axe';
-import { details, nameTaken, row, snapshot } from '../test/fixtures';
+import { details, endsSignIn, nameTaken, row, snapshot } from '../test/fixtures';
 import { button, openPage, primaries, settle } from '../test/page';
 
 const granola = row('granola');
 const ENTRY = { issuer: null, scopes: ['notes:read'], headers: ['X-Workspace'], allow_guessed_endpoints: false };
+/** One whose address may change without a thought of its headers. */
+const BARE = { ...ENTRY, headers: [] };
 const SERVICES = ['https://mcp-auth.granola.ai', 'https://login.example.com'];
 const given = (change: Partial<Details> = {}, of = granola) => ({
   snapshot: snapshot([of]),
@@ -78,7 +80,7 @@ test('says what another name means, and shows the server under it', async () => 
 });
 
 test('asks before a change that signs out', async () => {
-  const { keyfob, user } = await openPage(given());
+  const { keyfob, user } = await openPage(given({ entry: BARE }));
   await retype(user, 'Address', 'https://mcp.elsewhere.com/mcp{Enter}');
   expect(sent(keyfob)).toEqual([]);
   expect(screen.getByRole('alert').textContent).toContain('This signs you out of granola.');
@@ -87,7 +89,7 @@ test('asks before a change that signs out', async () => {
 });
 
 test('keeps what was typed where it stays as it is', async () => {
-  const { keyfob, user } = await openPage(given());
+  const { keyfob, user } = await openPage(given({ entry: BARE }));
   await retype(user, 'Address', 'https://mcp.elsewhere.com/mcp{Enter}');
   await user.click(button('Keep as it is'));
   expect(screen.queryByRole('alert')).toBeNull();
@@ -118,9 +120,62 @@ test('signs out and changes when that is agreed to, and tells what could not be 
   expect(screen.getByText('The service was not told.')).toBeTruthy();
 });
 
+test('asks where only Keyfob knows of a sign-in, and then signs out and changes', async () => {
+  const off = row('granola', { state: 'off', level: 'grey' });
+  const { keyfob, user } = await openPage(given({ refreshed_at: null }, off));
+  keyfob.let('edit', (_, change: ServerChange) => {
+    if (!change.may_sign_out) throw endsSignIn;
+    return { name: change.name, undone: [] };
+  });
+  await retype(user, 'Address', 'https://mcp.granola.com/v2{Enter}');
+  await settle();
+  expect(screen.getAllByRole('alert').map((one) => one.textContent)).toEqual([
+    'This signs you out of granola. Its sign-in is good only with what is set now.',
+  ]);
+  expect(document.activeElement).toBe(button('Keep as it is'));
+  await user.click(button('Sign out and change'));
+  await settle();
+  expect(sent(keyfob).map(([, change]) => [change.url, change.may_sign_out])).toEqual([
+    ['https://mcp.granola.com/v2', false],
+    ['https://mcp.granola.com/v2', true],
+  ]);
+  expect(at()).toBe('details');
+});
+
+test('keeps it as it is where only Keyfob knew of a sign-in, as often as it is saved', async () => {
+  const off = row('granola', { state: 'off', level: 'grey' });
+  const { keyfob, user } = await openPage(given({ refreshed_at: null }, off));
+  keyfob.let('edit', () => {
+    throw endsSignIn;
+  });
+  await retype(user, 'Address', 'https://mcp.granola.com/v2');
+  for (const times of [1, 2]) {
+    await user.click(button('Save'));
+    await settle();
+    await user.click(button('Keep as it is'));
+    expect(screen.queryByRole('alert')).toBeNull();
+    expect(document.activeElement).toBe(button('Save'));
+    expect(field('Address').value).toBe('https://mcp.granola.com/v2');
+    expect(sent(keyfob)).toHaveLength(times);
+  }
+  expect(sent(keyfob).some(([, change]) => change.may_sign_out)).toBe(false);
+});
+
+test('does not ask again where it was agreed to already', async () => {
+  const { keyfob, user } = await openPage(given({ entry: BARE }));
+  keyfob.let('edit', () => {
+    throw endsSignIn;
+  });
+  await retype(user, 'Address', 'https://mcp.elsewhere.com/mcp{Enter}');
+  await user.click(button('Sign out and change'));
+  await settle();
+  expect(screen.getByRole('alert').textContent).toContain('Nothing has been changed.');
+  expect(screen.queryByRole('button', { name: 'Sign out and change' })).toBeNull();
+});
+
 test('asks nothing where nobody is signed in', async () => {
   const out = row('granola', { state: 'signed-out', level: 'amber' });
-  const { keyfob, user } = await openPage(given({ refreshed_at: null }, out));
+  const { keyfob, user } = await openPage(given({ refreshed_at: null, entry: BARE }, out));
   await retype(user, 'Address', 'mcp.elsewhere.com/mcp{Enter}');
   expect(sent(keyfob)[0]![1]).toMatchObject({ url: 'https://mcp.elsewhere.com/mcp', may_sign_out: false });
 });
@@ -164,6 +219,51 @@ test('adds headers, whose values are written and never read', async () => {
   await user.click(button('Change…'));
   await settle();
   expect(screen.queryByLabelText('Value')).toBeNull();
+});
+
+const STRAY = 'These were meant for the address before. Enter them anew or remove them.';
+
+test('sends no header to another place than it was meant for', async () => {
+  const out = row('granola', { state: 'signed-out', level: 'amber' });
+  const entry = { ...ENTRY, headers: ['X-Workspace', 'X-Key'] };
+  const { keyfob, user } = await openPage(given({ refreshed_at: null, entry }, out));
+  await retype(user, 'Address', 'https://mcp.granola.com/v2');
+  expect(screen.queryByText(STRAY)).toBeNull();
+  expect(button('Save').disabled).toBe(false);
+
+  await retype(user, 'Address', 'https://mcp.elsewhere.com/mcp{Enter}');
+  const headers = within(screen.getByTestId('headers'));
+  expect(headers.getByText(STRAY)).toBeTruthy();
+  expect(button('Save').disabled).toBe(true);
+  expect(sent(keyfob)).toEqual([]);
+
+  await user.click(button('Remove header X-Workspace'));
+  expect(button('Save').disabled).toBe(true);
+  await user.click(button('Add a header'));
+  await user.keyboard('x-key');
+  expect(button('Save').disabled).toBe(true);
+  await user.type(headers.getByLabelText('Value'), 's3cret');
+  expect(screen.queryByText(STRAY)).toBeNull();
+  await user.click(button('Save'));
+  expect(sent(keyfob)[0]![1]).toMatchObject({
+    url: 'https://mcp.elsewhere.com/mcp', headers: [['x-key', 's3cret']], no_headers: ['X-Workspace'],
+  });
+});
+
+test('keeps the headers where the address comes back', async () => {
+  const { user } = await openPage(given());
+  await retype(user, 'Address', 'http://mcp.granola.com/mcp');
+  expect(screen.getByText(STRAY)).toBeTruthy();
+  await retype(user, 'Address', 'mcp.granola.com:443/mcp');
+  expect(screen.queryByText(STRAY)).toBeNull();
+  expect(button('Save').disabled).toBe(false);
+});
+
+test('is accessible with headers that were meant for another address', async () => {
+  const { user } = await openPage(given());
+  await retype(user, 'Address', 'https://mcp.elsewhere.com/mcp');
+  expect(screen.getByText(STRAY)).toBeTruthy();
+  await expectAccessible();
 });
 
 test('is accessible with a header that is being added', async () => {

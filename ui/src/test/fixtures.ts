@@ -236,6 +236,11 @@ export const nameTaken = problem(
   'There is already a server named docs.',
   'Choose another name with --name.',
 );
+export const endsSignIn = problem(
+  'ends-sign-in',
+  'You are signed in to granola, and this change ends that.',
+  'To sign out and change it, add --sign-out.',
+);
 export const notAsItShouldBe = problem(
   'client-document',
   "Keyfob's client document at https://id.example.com/keyfob/client.json is not as it should be: its redirect_uris differs.",
