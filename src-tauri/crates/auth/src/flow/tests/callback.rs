@@ -1,4 +1,4 @@
-//! What may come to our redirect URI, and what becomes of it (spec.md 1.14).
+//! What may come to our redirect URI, and what becomes of it.
 
 use serde_json::json;
 

@@ -1,5 +1,4 @@
-//! Which authorization server is asked, where its metadata lies, and what stops the search
-//! (spec.md 1.3).
+//! Which authorization server is asked, where its metadata lies, and what stops the search.
 
 use serde_json::{Value, json};
 

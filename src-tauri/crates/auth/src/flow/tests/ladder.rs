@@ -1,4 +1,4 @@
-//! Which rung is taken, and the reason that is given for it (spec.md 1.4 to 1.7).
+//! Which rung is taken, and the reason that is given for it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Trying the authorization endpoint before the browser does (design.md section 5).
+//! Trying the authorization endpoint before the browser does.
 
 use http::Method;
 use serde_json::{Value, json};

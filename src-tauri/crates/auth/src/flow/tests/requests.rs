@@ -1,4 +1,4 @@
-//! What the authorization and token requests carry, and what the grant keeps (spec.md 1.8 to 1.15).
+//! What the authorization and token requests carry, and what the grant keeps.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

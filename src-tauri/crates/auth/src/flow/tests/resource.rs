@@ -1,4 +1,4 @@
-//! The first look at the server, and where its metadata is looked for (spec.md 1.2).
+//! The first look at the server, and where its metadata is looked for.
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::json;

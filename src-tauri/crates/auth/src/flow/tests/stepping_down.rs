@@ -1,4 +1,4 @@
-//! The way down the ladder, and that nobody goes round in circles on it (design.md section 5).
+//! The way down the ladder, and that nobody goes round in circles on it.
 
 use serde_json::{Value, json};
 
