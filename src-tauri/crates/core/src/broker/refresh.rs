@@ -15,6 +15,10 @@ use crate::fetch::Fetch;
 use crate::reach::Reach;
 use crate::vault::{EntryId, Vault, VaultError};
 
+/// How often, and how long after each other, it is looked for what another process has stored.
+const LOOKS: u32 = 3;
+const LOOK: Duration = Duration::from_millis(100);
+
 /// How it ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -141,7 +145,7 @@ pub(super) async fn refresh(
         }
         Err(TokenError::Refused { error, .. }) if error.ends_grant() => {
             let said = line(error.to_string()).target(&target);
-            match kept.by_another(&grant).await {
+            match kept.soon_by_another(&grant).await {
                 Some(stored) => {
                     let line = said.decision("using what was stored meanwhile");
                     End::Renewed { grant: stored, unsaved: None, line }
@@ -208,6 +212,17 @@ impl Kept {
             VaultError::Locked | VaultError::Denied | VaultError::TimedOut => Some(first),
             _ => self.vault.put(&self.entry, grant.encode()).await.err(),
         }
+    }
+
+    /// The same a little later as well: whoever was quicker has the answer before it is stored.
+    async fn soon_by_another(&self, used: &Grant) -> Option<Box<Grant>> {
+        for _ in 0..LOOKS {
+            if let Some(stored) = self.by_another(used).await {
+                return Some(stored);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.by_another(used).await
     }
 
     /// Another process may have refreshed with the same token: a loser must not erase the winner.
