@@ -20,8 +20,7 @@ pub use browser::Browser;
 pub use notifications::{Notifications, Shown};
 pub use processes::{Service, alive, end, of_display};
 pub use screen::{
-    TRAY_ICON, click_at, close_window, figure, keychain, press, shoot, windows_named,
-    windows_of_class,
+    TRAY_ICON, click_at, close_window, figure, press, shoot, windows_named, windows_of_class,
 };
 pub use tray::{MenuLine, Tray};
 pub use webdriver::{Driver, Session};

@@ -1,9 +1,8 @@
-//! The screen, mouse and keys of the virtual desktop, and its keychain.
+//! The screen, mouse and keys of the virtual desktop.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// Where pictures of the screen go.
 fn folder() -> PathBuf {
@@ -74,23 +73,4 @@ fn quietly(program: &str, arguments: &[&str]) {
     let status =
         Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     assert!(status.is_ok(), "{program} is not installed");
-}
-
-/// What `secret-tool` knows of us: attributes and secrets. An item that goes while it is listed
-/// ends the listing early, and what an incomplete one lacks proves nothing.
-pub fn keychain() -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut said = String::new();
-    for _ in 0..50 {
-        let output = Command::new("secret-tool")
-            .args(["search", "--all", "--unlock", "service", "dev.keyfob"])
-            .output()
-            .expect("secret-tool is installed");
-        said = text(&output.stderr);
-        if output.status.success() && !said.contains("No such secret item") {
-            return text(&output.stdout) + &said;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    panic!("secret-tool could not list the keychain: {said}");
 }

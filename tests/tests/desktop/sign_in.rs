@@ -1,7 +1,8 @@
 //! Signing in through the real window and a real browser.
 
 use keyfob_tests::authserver::Cimd;
-use keyfob_tests::desktop::{App, Desktop, Session, Tray, answers, keychain};
+use keyfob_tests::desktop::{App, Desktop, Session, Tray, answers};
+use keyfob_tests::keychain;
 
 /// Clicks *Connect* in the list and *Allow* in the browser; the app is then signed in everywhere
 /// that shows it.
@@ -33,7 +34,7 @@ async fn connects_by_its_button(desktop: &Desktop) -> (App, Session) {
     assert_ne!(tray.icon().await, without, "the icon shows no difference");
     assert_eq!(tray.tooltip().await, "All servers connected");
     let newest = desktop.scene.authority.issued().refresh.pop().expect("a refresh token");
-    assert!(keychain().contains(&newest), "the grant is not in the keychain");
+    assert!(keychain::contents().contains(&newest), "the grant is not in the keychain");
     assert_eq!(desktop.browser.links().len(), 1, "one link, opened once");
     answers(&desktop.client().await, "signed in by hand").await;
     (app, window)

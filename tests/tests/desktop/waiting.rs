@@ -1,7 +1,8 @@
 //! The sheets on the way to a sign-in that does not go straight.
 
 use keyfob_tests::authserver::{Cimd, Dcr, StaticClient};
-use keyfob_tests::desktop::{Desktop, LONG, Tray, answers, keychain, until};
+use keyfob_tests::desktop::{Desktop, LONG, Tray, answers, until};
+use keyfob_tests::keychain;
 
 #[tokio::test]
 #[ignore = "needs the virtual desktop: tests/run/desktop.sh"]
@@ -66,7 +67,7 @@ async fn a_client_of_ones_own_is_entered_where_nothing_else_is_let_in() {
     window.see("[data-testid=details] [data-state=ready]").await;
     window.see("[data-testid=details] [data-badge=own-client]").await;
     assert!(!window.source().await.contains(&secret), "the secret came back to the page");
-    assert!(keychain().contains(&secret), "the secret is not in the keychain");
+    assert!(keychain::contents().contains(&secret), "the secret is not in the keychain");
 }
 
 #[tokio::test]
@@ -76,7 +77,7 @@ async fn signing_out_and_removing_in_the_window_leave_nothing() {
     let (_app, window) = desktop.window(&[]).await;
     desktop.sign_in().await;
     let first = desktop.scene.authority.issued().refresh.pop().expect("a refresh token");
-    assert!(keychain().contains(&first));
+    assert!(keychain::contents().contains(&first));
     window.click("[data-row=s]").await;
     window.click("//footer/button[normalize-space()='Sign out']").await;
     window.see("[data-testid=details] [data-state=signed-out]").await;
@@ -96,7 +97,7 @@ async fn signing_out_and_removing_in_the_window_leave_nothing() {
 /// Waits until the keychain does not hold this token. The state may be told a moment earlier.
 async fn gone(token: &str) {
     until("the end of the grant in the keychain", LONG, async || {
-        (!keychain().contains(token)).then_some(())
+        (!keychain::contents().contains(token)).then_some(())
     })
     .await;
 }

@@ -11,6 +11,7 @@ mod controller;
 mod edit;
 mod handle;
 mod instance;
+mod load;
 mod look;
 mod new_server;
 mod pause;

@@ -3,7 +3,7 @@
 use keyfob_auth::flow::Memo;
 use keyfob_auth::trace::TraceStep;
 
-use super::begin::Kept;
+use super::load::Kept;
 use super::refresh;
 use super::secret_renewal;
 use super::sign_in;

@@ -12,8 +12,8 @@ use keyfob_auth::trace::{TraceStep, Weight};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::begin::Kept;
 use super::controller::{Controller, entry, registration_id, set_headers};
+use super::load::Kept;
 use super::pause::Pause;
 use super::report::{Probe, Report, ServerReport};
 use super::{refresh, sign_in, sign_out};
