@@ -37,5 +37,5 @@ soak: ## each fuzz target for ten minutes
 	@tests/run/soak.sh
 
 package: ## the app and the command as an archive
-	@tests/run/install.sh run
+	@tests/run/install.sh package
 	@tests/run/package.sh

@@ -36,6 +36,7 @@ finish() {
 }
 
 stage install tests/run/install.sh test || { finish; exit 1; }
+stage demo tests/run/first-command.sh
 stage ui tests/run/ui.sh test
 stage lint tests/run/lint.sh
 stage unit tests/run/unit.sh

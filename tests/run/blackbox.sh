@@ -7,4 +7,5 @@ if ! compgen -G 'tests/tests/*.rs' >/dev/null && ! grep -rqE '#\[(tokio::)?test'
   echo "no suites in tests/ yet"
   exit 0
 fi
-cargo nextest run --locked -p keyfob-tests
+tests/run/build.sh cli
+tests/run/nextest.sh

@@ -3,5 +3,8 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
+tests/run/build.sh cli
+tests/run/npm-ci.sh tests/conformance/suite
+tests/run/npm-ci.sh tests/conformance/client
 . tests/run/node.sh
 exec node tests/conformance/run.mjs "$@"

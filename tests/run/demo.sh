@@ -3,6 +3,12 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then tests/run/build.sh all; else tests/run/build.sh cli; fi
-cargo build --locked -p keyfob-tests --bin keyfob-demo
+# All that the demo starts, in one build, so that each dependency is compiled once.
+programs=("${testkit[@]}" --bin keyfob --bin keyfob-demo --bin keyfob-test-browser)
+if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
+  tests/run/ui.sh build
+  programs+=(-p keyfob-desktop --bin keyfob-desktop)
+fi
+cargo build --locked "${programs[@]}"
+export KEYFOB_BIN=$CARGO_TARGET_DIR/debug/keyfob KEYFOB_DESKTOP_BIN=$CARGO_TARGET_DIR/debug/keyfob-desktop
 exec "$CARGO_TARGET_DIR/debug/keyfob-demo" "$@"

@@ -5,11 +5,12 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
+tests/run/build.sh all
 shots=$CARGO_TARGET_DIR/desktop-shots
 rm -rf "$shots"
 mkdir -p "$shots"
 status=0
-tests/run/virtual-desktop.sh cargo nextest run --locked -p keyfob-tests --test desktop --run-ignored all "$@" || status=$?
+tests/run/virtual-desktop.sh tests/run/nextest.sh --test desktop --run-ignored all "$@" || status=$?
 if [ -e "$shots/figures" ]; then
   sort -u "$shots/figures"
 fi

@@ -13,5 +13,9 @@ case ":$PATH:" in *":$HOME/.cargo/bin:"*) ;; *) PATH=$PATH:$HOME/.cargo/bin ;; e
 case ":$PATH:" in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/sbin ;; esac
 export PATH
 
+# The packages of a debug build. They are always named together: each other choice would give the
+# dependencies other features, and compile them once more.
+testkit=(-p keyfob-tests -p keyfob-cli)
+
 export KEYFOB_BIN=${KEYFOB_BIN:-$CARGO_TARGET_DIR/release/keyfob}
 export KEYFOB_DESKTOP_BIN=${KEYFOB_DESKTOP_BIN:-$CARGO_TARGET_DIR/release/keyfob-desktop}

@@ -6,7 +6,7 @@ set -euo pipefail
 built=https://built-in.keyfob.invalid/client.json
 set_here=https://set-here.keyfob.invalid/client.json
 # The debug build: what ships must not be made anew with this address in it.
-KEYFOB_CLIENT_METADATA_URL=$built cargo build --locked -p keyfob-cli --bin keyfob
+KEYFOB_CLIENT_METADATA_URL=$built cargo build --locked "${testkit[@]}" --bin keyfob
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 names() {
@@ -19,7 +19,7 @@ names "$built"
 mkdir -p "$home/config"
 printf 'client_metadata_url = "%s"\n' "$set_here" >"$home/config/config.toml"
 names "$set_here"
-env -u KEYFOB_CLIENT_METADATA_URL cargo build --locked -p keyfob-cli --bin keyfob
+env -u KEYFOB_CLIENT_METADATA_URL cargo build --locked "${testkit[@]}" --bin keyfob
 rm "$home/config/config.toml"
 names no-client-document
 echo "identity: 3 passed, 0 failed"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install.sh test|lint|demo|run|interop|bench|pictures|soak: installs what that job needs and this machine lacks.
+# install.sh test|lint|demo|run|interop|bench|pictures|soak|package: installs what that job needs and this machine lacks.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
@@ -102,7 +102,11 @@ case "${1:-test}" in
     compiler; node; desktop_libraries; want jq jq
     install_packages; rust; lint_tools ;;
   demo | run)
-    compiler; node; desktop_libraries; want xdg-open xdg-utils
+    compiler
+    if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then node; desktop_libraries; want xdg-open xdg-utils; fi
+    install_packages; rust ;;
+  package)
+    compiler; node; desktop_libraries
     install_packages; rust ;;
   pictures)
     compiler; node; desktop_libraries; keychain; virtual_desktop; want xdg-open xdg-utils
@@ -123,6 +127,6 @@ case "${1:-test}" in
     want curl curl; want jq jq; want openssl openssl; want xdg-open xdg-utils
     install_packages; rust; lint_tools; cargo_tool nextest 0.9.143 ;;
   *)
-    echo "usage: install.sh test|lint|demo|run|interop|bench|pictures|soak" >&2
+    echo "usage: install.sh test|lint|demo|run|interop|bench|pictures|soak|package" >&2
     exit 2 ;;
 esac

@@ -4,6 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 if [ "${1:-}" != inside ]; then
+  tests/run/build.sh cli
   home=$(mktemp -d)
   trap 'rm -rf "$home"' EXIT
   mkdir -m 700 "$home/runtime" "$home/data" "$home/config" "$home/cache"
@@ -35,7 +36,7 @@ if grep -qE "^(pub )?mod vault;" src-tauri/crates/core/src/lib.rs; then
   ran=1
 fi
 if [ -e tests/tests/keychain.rs ]; then
-  cargo nextest run --locked -p keyfob-tests --test 'keychain*' --run-ignored all
+  tests/run/nextest.sh --test 'keychain*' --run-ignored all
   ran=1
 fi
 [ $ran = 1 ] || echo "the keyring works; no test uses it yet"

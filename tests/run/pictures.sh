@@ -4,6 +4,6 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 tests/run/build.sh all
-cargo build --locked -p keyfob-tests --bin keyfob-pictures --bin keyfob-test-browser
+cargo build --locked "${testkit[@]}" --bin keyfob-pictures --bin keyfob-test-browser
 KEYFOB_TEST_DESKTOP=1 tests/run/virtual-desktop.sh \
   "$CARGO_TARGET_DIR/debug/keyfob-pictures" "${1:-$PWD/docs/images}"

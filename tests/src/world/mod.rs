@@ -3,6 +3,7 @@
 mod binary;
 mod output;
 mod process;
+pub mod report;
 mod scene;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::dochost::{Document, DocumentHost};
 use crate::random::free_port;
-pub use binary::{browser_binary, client_binary, desktop_binary, keyfob_binary};
+pub use binary::{Program, browser_binary, client_binary, desktop_binary, keyfob_binary};
 pub use output::Output;
 pub use process::{Running, Stdin};
 pub use scene::{Scene, Setup, files_below};
@@ -295,9 +296,7 @@ impl Keyfob {
 
 impl Drop for Keyfob {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            process::report(&self.printed());
-        }
+        report::add(&self.printed());
         // A broker that `call` or `stdio` started is nobody's child; its home gives it away.
         let home = self.home().display().to_string();
         process::end_all_with(&format!("KEYFOB_HOME={home}"));

@@ -34,7 +34,8 @@ impl Output {
     /// Demands this exit status.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
-        assert!(self.code == Some(code), "expected exit {code}:\n{self}");
+        let command = self.arguments.join(" ");
+        assert!(self.code == Some(code), "`keyfob {command}` did not end with {code}:\n{self}");
         self
     }
 

@@ -225,12 +225,6 @@ fn drain(
     })
 }
 
-/// Shows what the product printed, below the failure of a test.
-#[expect(clippy::print_stderr, reason = "the way to say it in a test")]
-pub(super) fn report(printed: &str) {
-    eprintln!("\n===== what keyfob printed =====\n{printed}\n===== end =====");
-}
-
 /// Kills every process of ours that has this line in its environment.
 pub(super) fn end_all_with(variable: &str) {
     for pid in pids_with(variable) {

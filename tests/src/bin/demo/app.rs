@@ -1,8 +1,9 @@
 //! The demo with a display: the tray app on the servers of the demo, for a person to click through.
 
+use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
 
-use keyfob_tests::world::desktop_binary;
+use keyfob_tests::world::{desktop_binary, report};
 use keyfob_tests::{DocumentHost, Keyfob, Store};
 
 use crate::{done, street};
@@ -38,10 +39,13 @@ pub(crate) async fn run() -> Result<(), String> {
     );
     println!("and nothing of yours is touched. Try an address of your own with Add server, too.");
     println!("\nQuit in the tray menu, or Ctrl-C here, ends it.");
+    let mut log = tempfile::tempfile().map_err(|error| format!("No file for a log: {error}"))?;
+    let ours = log.try_clone().map_err(|error| format!("No file for a log: {error}"))?;
     let mut app = Command::new(desktop_binary())
         .args(["--store", "memory", "--log", "warn"])
         .env("KEYFOB_HOME", keyfob.home())
         .stdin(Stdio::null())
+        .stderr(ours)
         .spawn()
         .map_err(|error| format!("The app does not start: {error}"))?;
     let ended = loop {
@@ -58,5 +62,12 @@ pub(crate) async fn run() -> Result<(), String> {
         }
     };
     println!("\nKeyfob has ended.");
-    if ended.success() || ended.code().is_none() { Ok(()) } else { Err(format!("{ended}")) }
+    if ended.success() || ended.code().is_none() {
+        return Ok(());
+    }
+    let mut said = String::new();
+    log.rewind().and_then(|()| log.read_to_string(&mut said)).ok();
+    report::add(&said);
+    let last = said.lines().last().unwrap_or("it said nothing");
+    Err(format!("The app did not work ({ended}): {last}"))
 }

@@ -11,6 +11,7 @@
 
 mod app;
 mod checks;
+mod failure;
 mod street;
 mod table;
 
@@ -18,33 +19,40 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use keyfob_tests::world::keyfob_binary;
+use keyfob_tests::world::{Program, keyfob_binary};
 use keyfob_tests::{DocumentHost, Keyfob, Output, Store};
 use serde_json::Value;
 use street::House;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|panic| {
-        let payload = panic.payload();
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| payload.downcast_ref().copied()).unwrap_or("it broke");
-        eprintln!("\nThe demo could not go on: {text}");
-    }));
     let headless = std::env::args().skip(1).any(|argument| argument == "--headless");
-    let running = if app::has_display() && !headless {
-        tokio::spawn(app::run())
-    } else {
-        tokio::spawn(demo())
-    };
-    match running.await {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(sentence)) => {
-            eprintln!("\n{sentence}");
-            ExitCode::FAILURE
-        }
-        Err(_) => ExitCode::FAILURE,
+    let in_window = app::has_display() && !headless;
+    if let Err(missing) = programs(in_window) {
+        eprintln!("The demo cannot start: {missing}. `make demo` builds all that it needs.");
+        return ExitCode::FAILURE;
     }
+    failure::prepare();
+    let running = if in_window { tokio::spawn(app::run()) } else { tokio::spawn(demo()) };
+    let sentence = match running.await {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(sentence)) => sentence,
+        Err(error) => match error.try_into_panic() {
+            Ok(payload) => failure::of_panic(&*payload),
+            Err(error) => error.to_string(),
+        },
+    };
+    eprintln!("\n{}", failure::told(&sentence));
+    ExitCode::FAILURE
+}
+
+/// Whether everything that will be started is there; else what is missing.
+fn programs(in_window: bool) -> Result<(), String> {
+    let more = if in_window { Program::Desktop } else { Program::Browser };
+    for program in [Program::Keyfob, more] {
+        program.find()?;
+    }
+    Ok(())
 }
 
 async fn demo() -> Result<(), String> {
@@ -129,9 +137,13 @@ fn done(output: Output) -> Result<Output, String> {
     }
     let said = output.stderr.trim();
     Err(format!(
-        "`keyfob {}` did not work (exit {:?}): {}",
+        "`keyfob {}` did not work ({}): {}",
         output.arguments.join(" "),
-        output.code,
+        match (output.late, output.code) {
+            (true, _) => "no answer in time".to_owned(),
+            (false, Some(code)) => format!("exit {code}"),
+            (false, None) => "ended by a signal".to_owned(),
+        },
         if said.is_empty() { "it said nothing" } else { said }
     ))
 }

@@ -4,6 +4,8 @@ use keyfob_tests::authserver::{Cimd, Consent, Start, Switches};
 use keyfob_tests::random::names;
 use keyfob_tests::{AuthorizationServer, DocumentHost, McpServer};
 
+use crate::failure;
+
 /// How a server wants to be signed in to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -34,6 +36,7 @@ pub(crate) async fn build(documents: &DocumentHost) -> Vec<House> {
         (Way::Refused, Some(Cimd::RefusedByPage), "offers CIMD, then refuses it with a page"),
         (Way::Open, None, "needs no sign-in"),
     ];
+    failure::remember("the host of the client document", documents.journal());
     let mut houses = Vec::new();
     for ((way, cimd, story), name) in ways.into_iter().zip(names(4)) {
         let (authority, mcp) = match cimd {
@@ -47,6 +50,10 @@ pub(crate) async fn build(documents: &DocumentHost) -> Vec<House> {
                 (Some(authority), mcp)
             }
         };
+        failure::remember(&name, mcp.journal());
+        if let Some(authority) = &authority {
+            failure::remember(&format!("the sign-in service of {name}"), authority.journal());
+        }
         houses.push(House { name, way, story, authority, mcp });
     }
     houses
