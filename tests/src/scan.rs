@@ -72,3 +72,11 @@ pub fn holder<'a>(files: &'a [(String, Vec<u8>)], text: &str) -> Option<&'a str>
         .find(|(_, bytes)| bytes.windows(text.len()).any(|window| window == text.as_bytes()));
     found.map(|(name, _)| name.as_str())
 }
+
+/// The most memory that a process has had at once, in bytes.
+pub fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    peak.expect("the kernel says it") * 1024
+}

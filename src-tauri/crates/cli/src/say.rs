@@ -92,6 +92,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::NoClientDocument
         | Code::PortTaken
         | Code::ServerOff
+        | Code::TooMuch
         | Code::ToolFailed => 1,
     }
 }

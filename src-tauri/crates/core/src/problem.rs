@@ -58,6 +58,7 @@ pub enum Code {
     Timeout,
     TlsUntrusted,
     TokenNotAccepted,
+    TooMuch,
     ToolFailed,
     UnknownClient,
     UnknownServer,

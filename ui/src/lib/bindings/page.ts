@@ -28,7 +28,7 @@ name: string,
  */
 undone: Array<string>, };
 
-export type Code = "already-running" | "browser-failed" | "callback-timeout" | "cancelled" | "client-document" | "config-invalid" | "consent-denied" | "deadline" | "ends-sign-in" | "exchange-refused" | "grant-expired" | "internal" | "invalid-url" | "issuer-mismatch" | "issuer-slash" | "metadata-invalid" | "name-taken" | "no-authorization-server" | "no-client-document" | "no-registration-route" | "not-awaited" | "not-mcp" | "offline" | "pkce-unsupported" | "port-taken" | "private-address" | "registration-refused" | "resource-mismatch" | "retry" | "scope-needed" | "server-off" | "service-changed" | "sign-in-needed" | "sign-in-refused" | "timeout" | "tls-untrusted" | "token-not-accepted" | "tool-failed" | "unknown-client" | "unknown-server" | "unreachable" | "unsafe-link" | "usage" | "vault-absent" | "vault-failed" | "vault-locked";
+export type Code = "already-running" | "browser-failed" | "callback-timeout" | "cancelled" | "client-document" | "config-invalid" | "consent-denied" | "deadline" | "ends-sign-in" | "exchange-refused" | "grant-expired" | "internal" | "invalid-url" | "issuer-mismatch" | "issuer-slash" | "metadata-invalid" | "name-taken" | "no-authorization-server" | "no-client-document" | "no-registration-route" | "not-awaited" | "not-mcp" | "offline" | "pkce-unsupported" | "port-taken" | "private-address" | "registration-refused" | "resource-mismatch" | "retry" | "scope-needed" | "server-off" | "service-changed" | "sign-in-needed" | "sign-in-refused" | "timeout" | "tls-untrusted" | "token-not-accepted" | "too-much" | "tool-failed" | "unknown-client" | "unknown-server" | "unreachable" | "unsafe-link" | "usage" | "vault-absent" | "vault-failed" | "vault-locked";
 
 export type Details = { 
 /**
