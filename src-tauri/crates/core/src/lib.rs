@@ -8,6 +8,7 @@ pub mod client_setup;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod environment;
 pub mod extensions;
 pub mod fetch;
 pub mod gateway;
