@@ -23,5 +23,6 @@ pub mod server;
 pub mod server_name;
 pub mod vault;
 pub mod view;
+mod wiped;
 
 pub use keyfob_auth as auth;
