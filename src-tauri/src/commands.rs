@@ -282,8 +282,7 @@ async fn copy_setup(desk: State<'_, Desk>, name: String, client: String) -> Answ
     let kind = ClientKind::parse(&client).ok_or_else(|| {
         Problem::new(Code::Usage).with("cause", format_args!("there is no client {client:?}"))
     })?;
-    let key = desk.handle()?.make_key(&client, &name, true, false).await?;
-    desk.copy_secret(&kind.setup(&key))
+    desk.copy_secret(&kind.setup_for(&desk.handle()?, &client, &name).await?)
 }
 
 #[tauri::command]

@@ -14,6 +14,7 @@ pub mod call;
 pub mod desktop;
 pub mod dochost;
 pub mod door;
+pub mod flood;
 pub mod flow;
 pub mod host;
 pub mod journal;

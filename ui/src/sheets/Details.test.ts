@@ -95,6 +95,10 @@ test('copies the setup of the chosen client and says what it holds', async () =>
   await user.click(button('Copy setup'));
   await settle();
   expect(keyfob.asked('copySetup')).toEqual([['granola', 'claude-code']]);
+  expect(screen.getByText('Copied. It is a command for a terminal and holds no key.')).toBeTruthy();
+  await user.selectOptions(choice, 'codex');
+  await user.click(button('Copy setup'));
+  await settle();
   expect(screen.getByText('Copied. It holds a key for this client; paste it there.')).toBeTruthy();
 });
 

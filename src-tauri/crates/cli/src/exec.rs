@@ -9,6 +9,7 @@ use keyfob_auth::Secret;
 use keyfob_core::broker::{self, Options, Store};
 use keyfob_core::control::client;
 use keyfob_core::control::protocol::{Hello, NewServer, Reply, Request, VERSION};
+use keyfob_core::environment::{self, KEY_VARIABLE, URL_VARIABLE};
 use keyfob_core::problem::{Code, Problem};
 use keyfob_core::view::Progress;
 use serde_json::{Value, json};
@@ -188,7 +189,9 @@ async fn run(
     let mut words = command.iter().map(|word| fill(word, url.expose()));
     let program = words.next().unwrap_or_default();
     let mut prepared = Command::new(&program);
-    prepared.args(words).env("KEYFOB_URL", url.expose()).env("KEYFOB_KEY", key.expose());
+    prepared.args(words);
+    environment::withhold_secrets(prepared.as_std_mut());
+    prepared.env(URL_VARIABLE, url.expose()).env(KEY_VARIABLE, key.expose());
     // At a terminal, a group of its own would be in the background, where it may not read.
     let shares_group = std::io::stdin().is_terminal();
     #[cfg(unix)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use keyfob_core::broker::{Defaults, Host, Options, Predecessor, Running, Store};
 use keyfob_core::control::client::{self, Connection};
 use keyfob_core::control::protocol::{Reply, Request};
+use keyfob_core::environment;
 use keyfob_core::paths::Paths;
 use keyfob_core::problem::{Code, Problem};
 use keyfob_core::view::Progress;
@@ -332,6 +333,7 @@ fn start_in_background() -> Result<Child, Problem> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+    environment::withhold_secrets(&mut command);
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.spawn().map_err(Problem::internal)

@@ -84,7 +84,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::SignInRefused
         | Code::TokenNotAccepted => 5,
         Code::Deadline => 6,
-        Code::VaultAbsent | Code::VaultFailed | Code::VaultLocked => 7,
+        Code::VaultAbsent | Code::VaultFailed | Code::VaultLocked | Code::VaultSlow => 7,
         Code::AlreadyRunning
         | Code::ClientDocument
         | Code::ConfigInvalid
@@ -92,6 +92,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::NoClientDocument
         | Code::PortTaken
         | Code::ServerOff
+        | Code::TooMuch
         | Code::ToolFailed => 1,
     }
 }

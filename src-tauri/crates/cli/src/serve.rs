@@ -6,6 +6,7 @@ use keyfob_auth::Secret;
 use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_core::broker::{self, Defaults, Host, Options, Predecessor};
 use keyfob_core::browser::Browser;
+use keyfob_core::environment;
 use keyfob_core::extensions::{ExtensionSecrets, Extensions};
 use keyfob_core::paths::{HOME_VARIABLE, Paths};
 use keyfob_core::problem::{Code, Problem};
@@ -133,9 +134,9 @@ pub(crate) fn extension_secrets(
 /// A secret out of the environment: an argument could be read by everyone.
 pub(crate) fn secret_from(variable: Option<&str>) -> Result<Option<Secret>, Problem> {
     let Some(variable) = variable else { return Ok(None) };
-    match std::env::var(variable) {
-        Ok(text) if !text.is_empty() => Ok(Some(Secret::new(text))),
-        Ok(_) | Err(_) => Err(Problem::new(Code::Usage)
+    match environment::secret(variable) {
+        Some(secret) => Ok(Some(secret)),
+        None => Err(Problem::new(Code::Usage)
             .with("cause", format_args!("the environment variable {variable} holds no secret"))),
     }
 }

@@ -8,6 +8,7 @@ pub mod client_setup;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod environment;
 pub mod extensions;
 pub mod fetch;
 pub mod gateway;
@@ -22,5 +23,6 @@ pub mod server;
 pub mod server_name;
 pub mod vault;
 pub mod view;
+mod wiped;
 
 pub use keyfob_auth as auth;

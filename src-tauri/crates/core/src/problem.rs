@@ -58,6 +58,7 @@ pub enum Code {
     Timeout,
     TlsUntrusted,
     TokenNotAccepted,
+    TooMuch,
     ToolFailed,
     UnknownClient,
     UnknownServer,
@@ -67,6 +68,7 @@ pub enum Code {
     VaultAbsent,
     VaultFailed,
     VaultLocked,
+    VaultSlow,
 }
 
 /// A problem with everything that its wording needs. It holds no secret: parameters are names,
@@ -98,6 +100,14 @@ impl Problem {
         self.params.insert(name.to_owned(), text::shown(&value.to_string()));
         self.word();
         self
+    }
+
+    /// Whether it is about the keychain.
+    pub fn is_of_vault(&self) -> bool {
+        matches!(
+            self.code,
+            Code::VaultAbsent | Code::VaultFailed | Code::VaultLocked | Code::VaultSlow
+        )
     }
 
     /// Something that should not happen, with what was seen.

@@ -421,9 +421,8 @@ async fn listen(options: &Options, config: &mut Config) -> Result<Listeners, Pro
 pub fn vault_problem(error: &VaultError) -> Problem {
     match error {
         VaultError::Absent { why } => Problem::new(Code::VaultAbsent).with("cause", why),
-        VaultError::Locked | VaultError::TimedOut | VaultError::Denied => {
-            Problem::new(Code::VaultLocked)
-        }
+        VaultError::Locked | VaultError::Denied => Problem::new(Code::VaultLocked),
+        VaultError::TimedOut => Problem::new(Code::VaultSlow),
         error => Problem::new(Code::VaultFailed).with("cause", error),
     }
 }

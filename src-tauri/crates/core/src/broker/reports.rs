@@ -16,7 +16,7 @@ use super::controller::{Controller, entry, registration_id, set_headers};
 use super::load::Kept;
 use super::pause::Pause;
 use super::report::{Probe, Report, ServerReport};
-use super::{refresh, sign_in, sign_out};
+use super::{refresh, sign_in, sign_out, vault_problem};
 use crate::clock;
 use crate::problem::{Code, Problem};
 use crate::server::{Event, LastSaid};
@@ -334,6 +334,9 @@ impl Controller {
                     None | Some(VaultError::Locked | VaultError::Denied) => None,
                     Some(_) => Some(now.plus(SAVE_AGAIN)),
                 };
+                if let Some(error) = &unsaved {
+                    slot.last_failure = Some(vault_problem(error));
+                }
                 let events = match unsaved {
                     None => vec![Event::Renewed],
                     Some(_) => vec![Event::Renewed, Event::VaultFailed],
@@ -401,6 +404,7 @@ impl Controller {
         slot.is_unsaved = !is_saved;
         slot.save_again_at = (!is_saved).then(|| clock::now().plus(LONGEST_PAUSE));
         if is_saved {
+            slot.last_failure.take_if(|problem| problem.is_of_vault());
             self.step(id, Event::Renewed);
         }
     }

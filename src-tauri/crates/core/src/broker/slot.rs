@@ -214,7 +214,12 @@ impl Slot {
             }
             State::Offline(state) if state.has_grant => bearer().unwrap_or(Lease::Bare),
             State::Offline(_) => Lease::Bare,
-            State::VaultBlocked(_) => bearer().unwrap_or_else(|| trouble(Code::VaultLocked)),
+            State::VaultBlocked(_) => bearer().unwrap_or_else(|| {
+                match self.last_failure.as_ref().filter(|problem| problem.is_of_vault()) {
+                    Some(problem) => Lease::Trouble(Arc::new(problem.clone())),
+                    None => trouble(Code::VaultLocked),
+                }
+            }),
         }
     }
 

@@ -232,16 +232,20 @@ async fn in_session(
         "is_new": opened.is_new_server,
     });
     send(&mut write, &Reply::Done(told)).await?;
-    let mut line = String::new();
     loop {
         tokio::select! {
             Some(step) = steps.recv() => send(&mut write, &Reply::Progress(step)).await?,
-            // The client asks how it went with a line of its own, then hangs up.
-            read = lines.read_line(&mut line) => {
-                if read.unwrap_or(0) == 0 {
-                    return Ok(());
+            // The client asks how it went with a line of its own, then hangs up. What the line says
+            // does not matter, so none of it is kept.
+            read = lines.fill_buf() => {
+                let read = read.unwrap_or_default();
+                let (length, has_asked) = (read.len(), read.contains(&b'\n'));
+                lines.consume(length);
+                match has_asked {
+                    _ if length == 0 => return Ok(()),
+                    false => continue,
+                    true => {}
                 }
-                line.clear();
                 let name = opened.server.clone();
                 let failure = handle.ask(|answer| Command::LastFailure { name, answer }).await;
                 let failure = serde_json::to_value(failure.ok().flatten())?;

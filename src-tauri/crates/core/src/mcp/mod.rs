@@ -5,7 +5,7 @@ mod messages;
 mod mirror;
 mod session;
 
-pub use self::messages::Messages;
+pub use self::messages::{LARGEST, Messages, TooMuch, parsed};
 pub use self::mirror::{Mirror, mirrored};
 pub use self::session::Session;
 

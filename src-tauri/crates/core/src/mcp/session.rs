@@ -1,9 +1,11 @@
 //! One short visit to a server through the gateway.
 
+use std::collections::HashSet;
+
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{ACCEPT, LEGACY, MODERN, Messages, Mirror, mirrored};
+use super::{ACCEPT, LEGACY, MODERN, Messages, Mirror, TooMuch, mirrored, parsed};
 use crate::broker::Handle;
 use crate::broker::command::{ClientKey, Command};
 use crate::fetch;
@@ -13,6 +15,10 @@ use crate::problem::{Code, Problem};
 
 /// Most pages of a list that are read.
 const MOST_PAGES: usize = 100;
+
+/// Most that is read of a list, and of any answer that is awaited without a person who asked for it,
+/// in bytes.
+const LARGEST_LIST: usize = 8 * 1024 * 1024;
 
 /// A visit with a key of its own, which ends with it.
 pub struct Session {
@@ -46,7 +52,8 @@ impl Session {
             "capabilities": {},
             "clientInfo": { "name": "keyfob", "version": env!("CARGO_PKG_VERSION") },
         });
-        let (status, headers, answer) = opening.exchange("initialize", params).await?;
+        let mut most = LARGEST_LIST;
+        let (status, headers, answer) = opening.exchange("initialize", params, &mut most).await?;
         match answer.as_ref().and_then(|answer| answer.get("result")) {
             Some(result) => {
                 let version = result.get("protocolVersion").and_then(Value::as_str);
@@ -71,19 +78,24 @@ impl Session {
     /// # Errors
     /// When it does not list them.
     pub async fn tools(&mut self) -> Result<Vec<Value>, Problem> {
-        let mut tools = Vec::new();
-        let mut cursor: Option<Value> = None;
-        for _ in 0..MOST_PAGES {
+        let (mut tools, mut most) = (Vec::new(), LARGEST_LIST);
+        let (mut cursor, mut cursors) = (None::<Value>, HashSet::new());
+        for page in 0.. {
+            if page == MOST_PAGES {
+                return Err(TooMuch::Pages(MOST_PAGES).problem(&self.key.server));
+            }
             let params = match &cursor {
                 Some(cursor) => json!({ "cursor": cursor }),
                 None => json!({}),
             };
-            let mut result = self.request("tools/list", params).await?;
+            let mut result = self.request("tools/list", params, &mut most).await?;
             if let Some(Value::Array(page)) = result.get_mut("tools").map(Value::take) {
                 tools.extend(page);
             }
             cursor = result.get("nextCursor").filter(|next| !next.is_null()).cloned();
-            if cursor.is_none() {
+            let Some(next) = &cursor else { break };
+            if !cursors.insert(next.to_string()) {
+                tracing::warn!(server = %self.key.server, "its list of tools leads back to an earlier page; it ends there");
                 break;
             }
         }
@@ -104,11 +116,19 @@ impl Session {
             // Some arguments may have to be repeated in headers, which only the list tells.
             self.tools().await?;
         }
-        self.request("tools/call", json!({ "name": tool, "arguments": arguments })).await
+        // A tool may report its progress for as long as it takes.
+        let mut unlimited = usize::MAX;
+        let params = json!({ "name": tool, "arguments": arguments });
+        self.request("tools/call", params, &mut unlimited).await
     }
 
-    async fn request(&mut self, method: &str, params: Value) -> Result<Value, Problem> {
-        let (status, headers, answer) = self.exchange(method, params).await?;
+    async fn request(
+        &mut self,
+        method: &str,
+        params: Value,
+        most: &mut usize,
+    ) -> Result<Value, Problem> {
+        let (status, headers, answer) = self.exchange(method, params, most).await?;
         match answer {
             Some(Value::Object(mut answer)) if answer.contains_key("result") => {
                 Ok(answer.remove("result").unwrap_or_default())
@@ -122,11 +142,13 @@ impl Session {
         self.send(Method::POST, Some(&message)).await.map(drop)
     }
 
-    /// Sends a request and waits for the message that answers it.
+    /// Sends a request and waits for the message that answers it; `most` is how much may come until
+    /// then, and what is left of that.
     async fn exchange(
         &mut self,
         method: &str,
         mut params: Value,
+        most: &mut usize,
     ) -> Result<(StatusCode, HeaderMap, Option<Value>), Problem> {
         self.next_id += 1;
         let id = json!(self.next_id);
@@ -142,8 +164,10 @@ impl Session {
         let response = self.send(Method::POST, Some(&message)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut messages = Messages::of(relay::answer(response));
-        while let Some(text) = messages.next().await {
-            let Ok(answer) = serde_json::from_str::<Value>(&text) else { continue };
+        let too_much = |what: TooMuch| what.problem(&self.key.server);
+        while let Some(text) = messages.next().await.map_err(too_much)? {
+            *most = most.checked_sub(text.len()).ok_or(too_much(TooMuch::Answer(LARGEST_LIST)))?;
+            let Some(answer) = parsed(&text).map_err(too_much)? else { continue };
             let is_answer = answer.get("id") == Some(&id) || answer.get("id") == Some(&Value::Null);
             if is_answer && answer.get("method").is_none() {
                 return Ok((status, headers, Some(answer)));

@@ -212,6 +212,12 @@ fn status(
         State::VaultBlocked(_) if failure == Some(Code::VaultAbsent) => {
             (Level::Amber, "no-keychain")
         }
+        State::VaultBlocked(_) if failure == Some(Code::VaultSlow) => {
+            (Level::Amber, "keychain-slow")
+        }
+        State::VaultBlocked(_) if failure == Some(Code::VaultFailed) => {
+            (Level::Amber, "keychain-failed")
+        }
         State::VaultBlocked(_) => (Level::Amber, "keychain-locked"),
     };
     (level, locale::text("states", key))

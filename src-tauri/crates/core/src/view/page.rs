@@ -7,7 +7,7 @@ use keyfob_auth::registration::RegistrationKind;
 
 use super::{Level, RegistrationView, TraceView};
 use crate::locale;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::server::Kind;
 
 /// Everything that the list shows.
@@ -82,7 +82,12 @@ impl Row {
         sign_in: Option<Waiting>,
         problem: Option<Problem>,
     ) -> Self {
-        let action = Action::of(state, level);
+        let is_locked = problem.as_ref().is_none_or(|problem| problem.code == Code::VaultLocked);
+        let action = match Action::of(state, level) {
+            // What does not answer, or fails, has no lock to open.
+            Some(Action::Unlock) if !is_locked => Some(Action::Retry),
+            action => action,
+        };
         let needs_attention = matches!(level, Level::Amber | Level::Red);
         Self {
             name,
