@@ -68,6 +68,19 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
         );
         add("redirect", true, said);
     }
+    let allows = config.as_ref().is_ok_and(|config| config.settings.allow_other_users);
+    let tells = running.as_ref().is_none_or(|told| {
+        // The one of a command may have no port at all.
+        told["checks_users"] == Value::Bool(true) || told["host"] == "command"
+    });
+    let said = match (allows, tells) {
+        (true, _) => "may use the gateway with a client key (allow_other_users)",
+        (false, true) => "are refused at the port even with a client key",
+        (false, false) => {
+            "need a client key, which alone decides: this system does not tell whose a connection is"
+        }
+    };
+    add("other users", true, said.to_owned());
     let in_memory = |told: &Value| told.get("keeps_in_memory") == Some(&Value::Bool(true));
     let keeps_in_memory = running.as_ref().is_some_and(in_memory);
     if keeps_in_memory {

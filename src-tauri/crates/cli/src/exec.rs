@@ -203,6 +203,10 @@ async fn run(
         Problem::new(Code::Usage)
             .with("cause", format_args!("{} cannot be run: {error}", program.display()))
     })?;
+    #[cfg(target_os = "linux")]
+    if let Some(pid) = child.id() {
+        keyfob_core::process_memory::unseal_child(pid);
+    }
     let ended = tokio::select! {
         status = child.wait() => Ended::Exited(status.map_err(Problem::internal)?),
         () = serve::after(deadline) => Ended::OutOfTime,

@@ -22,6 +22,7 @@ use clap::Parser;
 use keyfob_auth::Secret;
 use keyfob_core::control::protocol::Request;
 use keyfob_core::problem::{Code, Problem};
+use keyfob_core::process_memory;
 use keyfob_core::view::{ClientView, ServerView};
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     if let Some(level) = log {
         log_to_stderr(level);
     }
+    process_memory::seal();
     let ended = runtime(&arguments.command).map_err(Problem::internal).and_then(|runtime| {
         let ended = runtime.block_on(run(arguments.command));
         // A keychain prompt that nobody answers must not keep the process.

@@ -90,6 +90,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::ConfigInvalid
         | Code::Internal
         | Code::NoClientDocument
+        | Code::OtherUser
         | Code::PortTaken
         | Code::ServerOff
         | Code::TooMuch

@@ -17,6 +17,7 @@ pub mod locale;
 pub mod mcp;
 pub mod paths;
 pub mod problem;
+pub mod process_memory;
 pub mod reach;
 pub mod remembered;
 pub mod server;

@@ -44,6 +44,7 @@ pub enum Code {
     NotAwaited,
     NotMcp,
     Offline,
+    OtherUser,
     PkceUnsupported,
     PortTaken,
     PrivateAddress,

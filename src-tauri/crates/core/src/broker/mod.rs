@@ -49,6 +49,7 @@ use crate::config::Config;
 use crate::extensions::{ExtensionSecrets, Extensions};
 use crate::fetch::Fetch;
 use crate::gateway::callbacks::Callbacks;
+use crate::gateway::peer::Peers;
 use crate::gateway::relay::Relay;
 use crate::gateway::seat::Seats;
 use crate::gateway::{Gateway, Listeners, choose_port, free_port, take_port};
@@ -221,6 +222,12 @@ impl Running {
             Some(listeners) => listeners.port().map_err(Problem::internal)?,
             None => config.settings.port.unwrap_or(PORTS[0]),
         };
+        let peers = match &listeners {
+            Some(listeners) if !config.settings.allow_other_users => {
+                Peers::checked(listeners.address().map_err(Problem::internal)?)
+            }
+            Some(_) | None => Peers::KeyDecides,
+        };
         let vault = match options.store {
             Store::Keychain => Vault::keychain(
                 ProfileId::new(remembered.facts.profile.clone()).map_err(Problem::internal)?,
@@ -236,6 +243,7 @@ impl Running {
             callbacks: Arc::new(Callbacks::default()),
             relay,
             broker: ask,
+            peers: Arc::new(peers),
             activity: Arc::default(),
         };
         let (stop, stopped) = watch::channel(false);

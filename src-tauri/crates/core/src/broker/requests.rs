@@ -32,6 +32,7 @@ impl Handle {
                 "pid": std::process::id(),
                 "keeps_in_memory": self.keeps_in_memory(),
                 "host": self.host(),
+                "checks_users": self.gateway().peers.are_checked(),
             })),
             Request::Add(new) => {
                 let added = self.add(new).await?;

@@ -74,8 +74,12 @@ pub fn trouble(problem: &Problem, request_body: &[u8]) -> Response {
 
 /// Refuses a caller. Never 401: that would send the client off to sign in by itself.
 pub fn forbidden(said: &str) -> Response {
-    let problem = Problem::new(Code::Usage).with("cause", said);
-    json_rpc_error(StatusCode::FORBIDDEN, &problem, None)
+    refused(&Problem::new(Code::Usage).with("cause", said))
+}
+
+/// Refuses a caller for a reason that has a way out.
+pub fn refused(problem: &Problem) -> Response {
+    json_rpc_error(StatusCode::FORBIDDEN, problem, None)
 }
 
 fn json_rpc_error(status: StatusCode, problem: &Problem, id: Option<&RawValue>) -> Response {

@@ -19,7 +19,15 @@ impl Listeners {
     /// # Errors
     /// When the system does not tell.
     pub fn port(&self) -> io::Result<u16> {
-        Ok(self.v4.local_addr()?.port())
+        Ok(self.address()?.port())
+    }
+
+    /// The address of IPv4, which every machine has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.v4.local_addr()
     }
 
     /// The next connection on either.

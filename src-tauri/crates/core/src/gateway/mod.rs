@@ -7,6 +7,7 @@ pub mod callbacks;
 pub mod forward;
 mod headers;
 mod listen;
+pub mod peer;
 pub mod relay;
 mod route;
 pub mod seat;
@@ -28,6 +29,7 @@ use self::answer::{Response, bare, forbidden, nothing_here, page, see};
 use self::callbacks::{Arrival, Callbacks, PageNews};
 use self::forward::{Inbound, forward};
 pub use self::listen::{Listeners, choose_port, free_port, take_port};
+use self::peer::Peers;
 use self::relay::{Relay, Upload};
 use self::route::Route;
 use self::seat::{Broker, Seats};
@@ -55,6 +57,8 @@ pub struct Gateway {
     pub relay: Relay,
     /// The way to the broker.
     pub broker: Broker,
+    /// Whose connections are answered.
+    pub peers: Arc<Peers>,
     /// Whether anyone uses it.
     pub activity: Arc<Activity>,
 }
@@ -105,9 +109,15 @@ impl Gateway {
     fn answer_on(self: Arc<Self>, stream: tokio::net::TcpStream, graceful: &GracefulShutdown) {
         let _ = stream.set_nodelay(true);
         let presence = self.activity.enter();
+        let peer = Arc::new(self.peers.of(&stream));
         let service = service_fn(move |request| {
-            let gateway = self.clone();
-            async move { Ok::<_, Infallible>(gateway.respond(request).await) }
+            let (gateway, peer) = (self.clone(), peer.clone());
+            async move {
+                Ok::<_, Infallible>(match peer.refusal().await {
+                    Some(refusal) => refusal,
+                    None => gateway.respond(request).await,
+                })
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
