@@ -21,6 +21,7 @@ pub mod journal;
 pub mod keychain;
 pub mod machine;
 pub mod mcp;
+pub mod network;
 pub mod oddity;
 pub mod proxy;
 pub mod random;

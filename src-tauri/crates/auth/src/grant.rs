@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::SignInWay;
 use crate::jwt::SigningKey;
+use crate::reach::Reach;
 use crate::registration::{AuthMethod, Management, Reason, Registration, RegistrationKind};
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -43,6 +44,9 @@ pub struct Grant {
     pub dpop_key: Option<SigningKey>,
     /// How it was come by, which is how it is renewed.
     pub way: SignInWay,
+    /// How private an address may be that the server or the sign-in service has named; `None` in
+    /// what versions before this rule have kept.
+    pub reach: Option<Reach>,
 }
 
 impl Grant {
@@ -109,6 +113,7 @@ impl Grant {
             expires_at: self.expires_at,
             dpop_key: self.dpop_key.as_ref().map(|key| key.encode().expose().to_owned()),
             way: self.way,
+            reach: self.reach,
         };
         to_ascii_json(&kept)
     }
@@ -141,6 +146,7 @@ impl Grant {
                 .transpose()
                 .map_err(|_| UnreadableEntry)?,
             way: kept.way,
+            reach: kept.reach,
         })
     }
 }
@@ -187,6 +193,8 @@ struct KeptGrant {
     dpop_key: Option<String>,
     #[serde(default)]
     way: SignInWay,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reach: Option<Reach>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -284,6 +292,7 @@ mod tests {
     use crate::authorize::Entropy;
     use crate::flow::SignInWay;
     use crate::jwt::SigningKey;
+    use crate::reach::Reach;
     use crate::registration::{
         AuthMethod, Management, Reason, ReasonCode, Registration, RegistrationKind,
     };
@@ -324,6 +333,7 @@ mod tests {
             expires_at: Some(Timestamp(3_600_000)),
             dpop_key: SigningKey::generate(&Entropy([3; 64])),
             way: SignInWay::ClientCredentials,
+            reach: Some(Reach::Private),
         }
     }
 
@@ -336,13 +346,18 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_from_before_the_extensions_is_a_browsers_with_bearer_tokens() {
+    fn an_entry_of_an_older_version_is_read() {
         let mut kept: serde_json::Value =
             serde_json::from_str(grant().encode().expose()).expect("JSON");
         let members = kept.as_object_mut().expect("an object");
+        assert_eq!(members.remove("reach"), Some("private".into()));
+        let old = Grant::decode(&Secret::new(kept.to_string())).expect("a grant");
+        assert_eq!(old, Grant { reach: None, ..grant() });
+        let members = kept.as_object_mut().expect("an object");
         assert!(members.remove("way").is_some() && members.remove("dpop_key").is_some());
         let old = Grant::decode(&Secret::new(kept.to_string())).expect("a grant");
-        assert_eq!(old, Grant { way: SignInWay::Browser, dpop_key: None, ..grant() });
+        let browsers = Grant { way: SignInWay::Browser, dpop_key: None, reach: None, ..grant() };
+        assert_eq!(old, browsers);
         kept["dpop_key"] = "AAAA".into();
         assert!(Grant::decode(&Secret::new(kept.to_string())).is_err(), "no key, no use");
     }

@@ -1,6 +1,7 @@
 //! The URL of an MCP server, as the user typed it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
@@ -124,14 +125,26 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// Whether a URL's host is this machine: `localhost`, a name below it, or a loopback address.
+/// Whether a URL's host is this machine: a loopback address, one that stands for it (`0.0.0.0`,
+/// `::`), `localhost` or a name below it. `url` has brought all spellings of an address to one.
 pub fn is_loopback(url: &Url) -> bool {
+    let is_own = |address: IpAddr| {
+        let address = address.to_canonical();
+        address.is_loopback() || address.is_unspecified()
+    };
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => is_localhost(name),
+        Some(Host::Ipv4(address)) => is_own(address.into()),
+        Some(Host::Ipv6(address)) => is_own(address.into()),
         None => false,
     }
+}
+
+/// Whether a name always leads to this machine (RFC 6761 section 6.3): `localhost` or one below it,
+/// with or without the dot of the root.
+pub fn is_localhost(name: &str) -> bool {
+    let labels = name.trim_end_matches('.').rsplit('.');
+    labels.take(1).any(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
 /// Whether a server-supplied URL may be used as an OAuth endpoint: https, or http on loopback;

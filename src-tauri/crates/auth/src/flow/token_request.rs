@@ -129,6 +129,8 @@ impl TokenRequest {
             expires_at: tokens.expires_at,
             dpop_key: key,
             way: run.plan.extensions.way,
+            // Whoever sends the requests knows it.
+            reach: None,
         };
         (attempt, grant)
     }

@@ -19,8 +19,8 @@ use crate::fetch::Fetch;
 use crate::gateway::seat::Seat;
 use crate::locale;
 use crate::problem::{Code, Problem};
-use crate::reach::Reach;
 use crate::server::{Kind, State};
+use crate::typed::Typed;
 use crate::view::page::{
     Badge, BadgeKind, Details, Entry, Found, FoundSignIn, Identity, Row, Snapshot, TrayPresence,
     Waiting,
@@ -221,7 +221,8 @@ fn found_sign_in(survey: Survey) -> FoundSignIn {
 /// Asks as a sign-in would, up to the point where something would be registered or opened.
 async fn survey(plan: flow::Plan, fetch: &Fetch) -> Result<Option<Survey>, SignInError> {
     let no_randomness = || SignInError::Browser { cause: "no randomness".to_owned() };
-    let reach = Reach::of_url(plan.server.url()).await;
+    let mut typed = Typed::default();
+    typed.add(plan.server.url(), None);
     let entropy = clock::entropy().map_err(|_| no_randomness())?;
     let (mut flow, mut next) = SignIn::survey(plan, clock::now(), &entropy);
     loop {
@@ -234,7 +235,7 @@ async fn survey(plan: flow::Plan, fetch: &Fetch) -> Result<Option<Survey>, SignI
                 return Err(SignInError::Cancelled);
             }
         };
-        let answer = fetch.send(request, reach).await;
+        let answer = fetch.ask(request, &mut typed).await;
         let entropy = clock::entropy().map_err(|_| no_randomness())?;
         next = flow.step(flow::Event::Answer(answer), clock::now(), &entropy);
     }

@@ -22,7 +22,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use keyfob_auth::server_url::is_loopback;
 use tokio::sync::watch;
+use url::Url;
 
 use self::activity::Activity;
 use self::answer::{Response, bare, forbidden, nothing_here, page, see};
@@ -74,10 +76,10 @@ impl Gateway {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Whether a URL leads back to this gateway.
+    /// Whether a URL leads back to this gateway, in whatever spelling.
     pub fn is_own_address(&self, url: &str) -> bool {
-        let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next());
-        authority.is_some_and(|authority| self.own_authorities().any(|own| own == authority))
+        Url::parse(url)
+            .is_ok_and(|url| is_loopback(&url) && url.port_or_known_default() == Some(self.port))
     }
 
     /// Answers until `stop` changes, then lets open requests end for as long as `grace`.

@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, BodyStream};
 use hyper::body::{Body as _, Incoming};
+use keyfob_auth::reach::Reach;
 use keyfob_auth::server_url::is_loopback;
 use reqwest::Client;
 use url::Url;
@@ -15,6 +16,7 @@ use super::answer::{BodyError, Response};
 use super::headers;
 use crate::fetch;
 use crate::problem::Problem;
+use crate::reach::{self, Within};
 
 /// Largest request body that is kept for sending it again, in bytes.
 const REPLAYABLE: usize = 1024 * 1024;
@@ -80,9 +82,15 @@ impl Relay {
     /// # Errors
     /// When the certificates cannot be used.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Problem> {
-        // One connection per request: a reader who is slow on one stream stalls no other.
+        // One connection per request: a reader who is slow on one stream stalls no other. A name
+        // leads wherever it leads, but for addresses of this machine beside others.
+        let names = || Within { limit: Reach::Loopback, lookup: reach::system };
         let client = |builder: reqwest::ClientBuilder| {
-            builder.http1_only().build().map_err(|error| fetch::no_client(&error))
+            builder
+                .dns_resolver(names())
+                .http1_only()
+                .build()
+                .map_err(|error| fetch::no_client(&error))
         };
         let remote = client(fetch::base(ca_file)?)?;
         let local = client(fetch::base(ca_file)?.no_proxy())?;
