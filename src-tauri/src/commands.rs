@@ -2,7 +2,7 @@
 
 use keyfob_core::auth::{Secret, client_document};
 use keyfob_core::broker::command::Command;
-use keyfob_core::broker::document_url;
+use keyfob_core::broker::{KeyTerms, document_url};
 use keyfob_core::client_setup::ClientKind;
 use keyfob_core::control::protocol::{NewServer, ServerChange, Setting};
 use keyfob_core::problem::{Code, Problem};
@@ -51,6 +51,9 @@ pub(crate) fn handler() -> impl Fn(Invoke) -> bool + Send + Sync + 'static {
         copy_address,
         copy_report,
         copy_setup,
+        revoke_key,
+        revoke_known_keys,
+        keep_keys,
         start_again,
         quit
     ]
@@ -282,8 +285,24 @@ async fn copy_setup(desk: State<'_, Desk>, name: String, client: String) -> Answ
     let kind = ClientKind::parse(&client).ok_or_else(|| {
         Problem::new(Code::Usage).with("cause", format_args!("there is no client {client:?}"))
     })?;
-    let key = desk.handle()?.make_key(&client, &name, true, false).await?;
+    let terms = KeyTerms { lasts: true, ..KeyTerms::default() };
+    let key = desk.handle()?.make_key(&client, &name, terms).await?;
     desk.copy_secret(&kind.setup(&key))
+}
+
+#[tauri::command]
+async fn revoke_key(desk: State<'_, Desk>, name: String, client: String) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::RevokeKeysFor { client, name, answer }).await
+}
+
+#[tauri::command]
+async fn revoke_known_keys(desk: State<'_, Desk>) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::RevokeKnownKeys { answer }).await
+}
+
+#[tauri::command]
+async fn keep_keys(desk: State<'_, Desk>) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::KeepKeys { answer }).await
 }
 
 #[tauri::command]

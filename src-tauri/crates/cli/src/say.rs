@@ -89,10 +89,12 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::ClientDocument
         | Code::ConfigInvalid
         | Code::Internal
+        | Code::KeyEnded
         | Code::NoClientDocument
         | Code::OtherUser
         | Code::PortTaken
         | Code::ServerOff
+        | Code::SocketFolder
         | Code::ToolFailed => 1,
     }
 }

@@ -71,11 +71,13 @@ mod tests {
     #[test]
     fn each_form_names_address_and_key() {
         let key = ClientKey {
+            client: "cursor".into(),
             server: "notion".into(),
             key: Secret::new("kf_x"),
             digest: String::new(),
             origin: "http://127.0.0.1:15393".into(),
             is_new_server: false,
+            expires_at: None,
         };
         for name in ["claude-code", "codex", "cursor", "vs-code"] {
             let setup = ClientKind::parse(name).expect("a client").setup(&key);
