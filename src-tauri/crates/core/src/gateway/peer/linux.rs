@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -11,6 +12,9 @@ use super::{Admission, Ends, table};
 
 /// What stands for a user that has no number in this user namespace (`fs.overflowuid`).
 const OVERFLOW: u32 = 65_534;
+
+/// How long the end of a connection may take to be known at both ends.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// A TCP socket of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,10 +84,12 @@ impl Check {
     /// Whether the peer may use this gateway.
     pub(super) async fn admission(&self, ends: Ends) -> Admission {
         let judged = async {
-            Ok(match self.find(ends.peer, ends.own).await? {
-                Some(peer) => self.judge(peer),
-                None => self.judge_unlisted(self.find(ends.own, ends.peer).await?),
-            })
+            if let Some(peer) = self.find(ends.peer, ends.own).await? {
+                return Ok(self.judge(peer));
+            }
+            // The news that a peer has closed may still be on its way to our end.
+            tokio::time::sleep(SETTLED).await;
+            Ok(self.judge_unlisted(self.find(ends.own, ends.peer).await?))
         };
         judged.await.unwrap_or_else(|error: io::Error| {
             tracing::warn!(%error, "whose a connection is could not be asked; it is refused");
