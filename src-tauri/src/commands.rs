@@ -51,6 +51,9 @@ pub(crate) fn handler() -> impl Fn(Invoke) -> bool + Send + Sync + 'static {
         copy_address,
         copy_report,
         copy_setup,
+        revoke_key,
+        revoke_known_keys,
+        keep_keys,
         start_again,
         quit
     ]
@@ -283,6 +286,21 @@ async fn copy_setup(desk: State<'_, Desk>, name: String, client: String) -> Answ
         Problem::new(Code::Usage).with("cause", format_args!("there is no client {client:?}"))
     })?;
     desk.copy_secret(&kind.setup_for(&desk.handle()?, &client, &name).await?)
+}
+
+#[tauri::command]
+async fn revoke_key(desk: State<'_, Desk>, name: String, client: String) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::RevokeKeysFor { client, name, answer }).await
+}
+
+#[tauri::command]
+async fn revoke_known_keys(desk: State<'_, Desk>) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::RevokeKnownKeys { answer }).await
+}
+
+#[tauri::command]
+async fn keep_keys(desk: State<'_, Desk>) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::KeepKeys { answer }).await
 }
 
 #[tauri::command]

@@ -71,6 +71,7 @@ const SHEETS: Record<string, () => Shown> = {
     ),
   }),
   empty: () => ({ snapshot: given.snapshot([], { tray: 'missing' }) }),
+  'keys-known': () => ({ snapshot: given.snapshot(undefined, { clients_to_rotate: ['cursor', 'claude-code', 'zed'] }) }),
   trouble: () => ({ snapshot: given.snapshot(undefined, { trouble: given.portTaken }) }),
   details: () => ({ snapshot: given.snapshot([granola]), place: of('granola') }),
   'details-long': () => ({

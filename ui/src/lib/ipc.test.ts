@@ -60,6 +60,9 @@ const WIRE: [() => Promise<unknown>, string, object][] = [
   [() => ipc.copyAddress('n'), 'copy_address', { name: 'n' }],
   [() => ipc.copyReport('n'), 'copy_report', { name: 'n' }],
   [() => ipc.copySetup('n', 'vs-code'), 'copy_setup', { name: 'n', client: 'vs-code' }],
+  [() => ipc.revokeKey('n', 'c'), 'revoke_key', { name: 'n', client: 'c' }],
+  [() => ipc.revokeKnownKeys(), 'revoke_known_keys', {}],
+  [() => ipc.keepKeys(), 'keep_keys', {}],
   [() => ipc.startAgain(), 'start_again', {}],
   [() => ipc.quit(), 'quit', {}],
 ];

@@ -62,6 +62,9 @@ export const ipc = {
   copyReport: (name: string) => invoke<void>('copy_report', { name }),
   copySetup: (name: string, client: SetupClient) =>
     invoke<void>('copy_setup', { name, client }),
+  revokeKey: (name: string, client: string) => invoke<void>('revoke_key', { name, client }),
+  revokeKnownKeys: () => invoke<void>('revoke_known_keys'),
+  keepKeys: () => invoke<void>('keep_keys'),
   startAgain: () => invoke<void>('start_again'),
   quit: () => invoke<void>('quit'),
   /** Calls back with every new state; gives the way to stop that. */

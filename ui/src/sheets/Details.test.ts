@@ -240,3 +240,20 @@ test('tells in place what did not work', async () => {
   await settle();
   expect(screen.getByRole('alert').textContent).toContain(offline.remedy);
 });
+
+test('shows which programs have a key and takes one away', async () => {
+  const { keyfob, user } = await openPage(given(granola));
+  const keys = within(screen.getByTestId('keys'));
+  expect(keys.getByText('last used 5 min ago')).toBeTruthy();
+  const seen = keyfob.asked('details').length;
+  await user.click(keys.getByRole('button', { name: 'Revoke the key of Cursor' }));
+  await settle();
+  expect(keyfob.asked('revokeKey')).toEqual([['granola', 'cursor']]);
+  expect(keyfob.asked('details').length).toBeGreaterThan(seen);
+  await expectAccessible();
+});
+
+test('shows no keys where nobody has one', async () => {
+  await openPage(given(granola, { keys: [] }));
+  expect(screen.queryByTestId('keys')).toBeNull();
+});

@@ -73,6 +73,9 @@ export function installFakeIpc(given: Partial<Answers> = {}) {
     copyAddress: silent('copyAddress'),
     copyReport: silent('copyReport'),
     copySetup: silent('copySetup'),
+    revokeKey: silent('revokeKey'),
+    revokeKnownKeys: silent('revokeKnownKeys'),
+    keepKeys: silent('keepKeys'),
     startAgain: silent('startAgain'),
     quit: silent('quit'),
     onStateChanged: (seen: (next: Snapshot) => void) => {

@@ -3,6 +3,7 @@ import type {
   Code,
   Details,
   Found,
+  KeyView,
   Problem,
   RegistrationView,
   Row,
@@ -123,6 +124,7 @@ export function snapshot(servers: Row[] = everyState, change: Partial<Snapshot> 
     redirect_uris: ['http://127.0.0.1:15393/callback'],
     has_document: true,
     keeps_in_memory: false,
+    clients_to_rotate: [],
     tray: 'there',
     ...change,
   };
@@ -170,6 +172,17 @@ export const trace: TraceView[] = [
   step('vault', 'kept', { target: null, ms: 87 }),
 ];
 
+export function key(client: string, change: Partial<KeyView> = {}): KeyView {
+  return {
+    client,
+    made_at: '2026-11-23T14:05:00Z',
+    last_used_at: null,
+    expires_at: null,
+    has_ended: false,
+    ...change,
+  };
+}
+
 export function details(of: Row, change: Partial<Details> = {}): Details {
   return {
     row: of,
@@ -191,6 +204,7 @@ export function details(of: Row, change: Partial<Details> = {}): Details {
     own_client_id: null,
     services: [],
     entry: { issuer: null, scopes: [], headers: [], allow_guessed_endpoints: false },
+    keys: [key('cursor', { last_used_at: at(-300) })],
     trace,
     ...change,
   };

@@ -89,11 +89,13 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::ClientDocument
         | Code::ConfigInvalid
         | Code::Internal
+        | Code::KeyEnded
         | Code::NoClientDocument
         | Code::OtherUser
         | Code::PortTaken
         | Code::ServerOff
         | Code::TooMuch
+        | Code::SocketFolder
         | Code::ToolFailed => 1,
     }
 }

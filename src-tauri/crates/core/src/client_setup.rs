@@ -4,7 +4,7 @@
 use keyfob_auth::Secret;
 use serde_json::json;
 
-use crate::broker::Handle;
+use crate::broker::{Handle, KeyTerms};
 use crate::broker::command::{ClientKey, Command};
 use crate::problem::Problem;
 
@@ -52,7 +52,8 @@ impl ClientKind {
             let server = handle.ask(|answer| Command::Status { name: asked, answer }).await?;
             return Ok(bridged(&server.name));
         }
-        Ok(self.setup(&handle.make_key(client, name, true, false).await?))
+        let terms = KeyTerms { lasts: true, ..KeyTerms::default() };
+        Ok(self.setup(&handle.make_key(client, name, terms).await?))
     }
 
     fn setup(self, key: &ClientKey) -> Secret {
@@ -94,11 +95,13 @@ mod tests {
     #[test]
     fn each_form_names_address_and_key() {
         let key = ClientKey {
+            client: "cursor".into(),
             server: "notion".into(),
             key: Secret::new("kf_x"),
             digest: String::new(),
             origin: "http://127.0.0.1:15393".into(),
             is_new_server: false,
+            expires_at: None,
         };
         // attack-B11a: what goes through a shell holds no key.
         let claude = ClientKind::parse("claude-code").expect("a client").setup(&key);

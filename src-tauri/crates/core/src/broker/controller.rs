@@ -9,11 +9,13 @@ use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_auth::{Secret, ServerUrl, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::Defaults;
 use super::at_provider::Turns;
 use super::client_secrets::ClientSecrets;
 use super::command::Command;
+use super::keys::USES_SAVED;
 use super::report::{Report, ServerReport};
 use super::sign_in::{self};
 use super::slot::{Slot, own_headers};
@@ -78,6 +80,7 @@ impl Controller {
                 Err(error) => tracing::debug!(%error, "keychain not swept"),
             }
         });
+        let mut saving_uses = tokio::time::interval_at(Instant::now() + USES_SAVED, USES_SAVED);
         loop {
             let retry = self.next_retry();
             tokio::select! {
@@ -108,6 +111,7 @@ impl Controller {
                     }
                     None => return,
                 },
+                _ = saving_uses.tick() => self.save_key_uses(),
                 () = sleep_until(retry) => {
                     self.retry();
                     self.announce();
@@ -239,6 +243,7 @@ impl Controller {
 
     /// A last try to save what could not be saved.
     async fn save_unsaved(&mut self) {
+        self.note_key_uses();
         self.remembered.save();
         for (id, slot) in &self.slots {
             let (true, Some(grant)) = (slot.is_unsaved, &slot.grant) else { continue };

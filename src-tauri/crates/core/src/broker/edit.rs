@@ -372,6 +372,7 @@ impl Controller {
     /// Puts a server at another address in the place of one. Who may use it stays; all else begins
     /// anew.
     fn replace(&mut self, before: &ServerConfig, config: ServerConfig, answer: Answer<Ended>) {
+        self.note_key_uses();
         for key in &mut self.remembered.facts.keys {
             if key.server == before.id {
                 key.server.clone_from(&config.id);

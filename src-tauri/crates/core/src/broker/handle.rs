@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
 use super::controller::entry;
-use super::{Host, new_server, sign_in, vault_problem};
+use super::{Host, KeyTerms, new_server, sign_in, vault_problem};
 use crate::browser::Browser;
 use crate::control::protocol::NewServer;
 use crate::gateway::Gateway;
@@ -228,11 +228,10 @@ impl Handle {
         &self,
         client: &str,
         name: &str,
-        lasts: bool,
-        holds: bool,
+        terms: KeyTerms,
     ) -> Result<ClientKey, Problem> {
         let (client, name) = (client.to_owned(), name.to_owned());
-        self.ask(|answer| Command::MakeKey { client, name, lasts, holds, answer }).await
+        self.ask(|answer| Command::MakeKey { client, name, terms, answer }).await
     }
 
     /// Opens a session for one command: the server with that URL, or a new one on the list, and a
@@ -253,7 +252,8 @@ impl Handle {
         };
         let (watched, watcher) = (name.clone(), Some(watcher));
         self.ask(|answer| Command::Watch { name: watched, browser, watcher, answer }).await?;
-        let key = self.make_key("exec", &name, false, true).await?;
+        let key =
+            self.make_key("exec", &name, KeyTerms { holds: true, ..KeyTerms::default() }).await?;
         Ok(ClientKey { is_new_server, ..key })
     }
 

@@ -37,6 +37,7 @@ impl Controller {
             redirect_uris: vec![client_document::redirect_uri(self.gateway.port)],
             has_document: self.document.is_some(),
             keeps_in_memory: self.vault.is_memory(),
+            clients_to_rotate: self.clients_to_rotate(),
             tray: TrayPresence::Looking,
         }
     }
@@ -98,6 +99,7 @@ impl Controller {
                 headers: slot.config.headers.clone(),
                 allow_guessed_endpoints: slot.config.allow_guessed_endpoints,
             },
+            keys: self.keys_of(&id),
             trace: facts.map(|f| f.trace.iter().map(TraceView::from).collect()).unwrap_or_default(),
         })
     }

@@ -59,7 +59,7 @@ async fn endless_stream() -> String {
 }
 
 async fn open_stream(handle: &Handle, name: &str) -> TcpStream {
-    let key = handle.make_key("test", name, false, false).await.expect("a key");
+    let key = handle.make_key("test", name, super::KeyTerms::default()).await.expect("a key");
     let port = handle.gateway().port;
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the gateway");
     let request = format!(

@@ -123,9 +123,20 @@ pub enum Request {
         client: String,
         /// The server.
         name: String,
+        /// When it ends, as a person types it; it does not where this is absent.
+        #[serde(default)]
+        expires: Option<String>,
     },
     /// All clients with keys.
     ClientsList,
+    /// Makes new keys in place of a client's, or of all. The answer is the only time that they are
+    /// told.
+    ClientsRotate {
+        /// The client; all where absent.
+        client: Option<String>,
+    },
+    /// Keeps the keys that another program may have been sent.
+    ClientsKeep,
     /// Takes a client's keys away.
     ClientsRevoke {
         /// The client.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::protocol::{Hello, LONGEST_LINE, Reply, Request, VERSION};
-use super::socket;
+use super::socket::{self, Prepared};
 use crate::bridge;
 use crate::broker::command::{ClientKey, Command};
 use crate::broker::{Call, Handle, Host};
@@ -36,9 +36,12 @@ impl Control {
     /// there is left over.
     ///
     /// # Errors
-    /// When its folder is not ours alone, or it cannot be bound.
+    /// When no place for it is ours alone, or it cannot be bound.
     pub async fn open(paths: &Paths, handle: Handle) -> Result<Self, Problem> {
-        let path = socket::prepare(paths).map_err(Problem::internal)?;
+        let Prepared { path, passed_over } = socket::prepare(paths)?;
+        for problem in passed_over {
+            tracing::warn!(%problem, "a place for the control socket is passed over");
+        }
         // An ephemeral broker holds no lock: one that lives is not pushed aside.
         if UnixStream::connect(&path).await.is_ok() {
             return Err(Problem::new(Code::AlreadyRunning).with("pid", "unknown"));

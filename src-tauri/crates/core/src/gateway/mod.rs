@@ -27,15 +27,16 @@ use tokio::sync::watch;
 use url::Url;
 
 use self::activity::Activity;
-use self::answer::{Response, bare, forbidden, nothing_here, page, see};
+use self::answer::{Response, bare, forbidden, nothing_here, page, refused, see};
 use self::callbacks::{Arrival, Callbacks, PageNews};
 use self::forward::{Inbound, forward};
 pub use self::listen::{Listeners, choose_port, free_port, take_port};
 use self::peer::Peers;
 use self::relay::{Relay, Upload};
 use self::route::Route;
-use self::seat::{Broker, Seats};
-use crate::client_key;
+use self::seat::{Broker, KeyRefused, Seats};
+use crate::problem::{Code, Problem};
+use crate::{client_key, clock};
 
 /// Longest time that a client may take for its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -165,13 +166,21 @@ impl Gateway {
         let seat = self.seats.get(name);
         let caller = match (&seat, presented) {
             (Some(seat), Some(key)) => self.seats.caller(&seat.id, key),
-            _ => None,
+            _ => Err(KeyRefused::Unknown),
         };
-        // An unknown name is answered like a wrong key: names are not for those without one.
-        let (Some(seat), Some(caller)) = (seat, caller) else {
-            return forbidden(
-                "This needs a client key for this server: keyfob clients add CLIENT NAME makes one",
-            );
+        let (seat, caller) = match (seat, caller) {
+            (Some(seat), Ok(caller)) => (seat, caller),
+            // Only who has the key is told what became of it.
+            (_, Err(KeyRefused::Ended { client, at })) => {
+                let problem = Problem::new(Code::KeyEnded).with("client", client);
+                return refused(&problem.with("server", name).with("at", clock::rfc3339(at)));
+            }
+            // An unknown name is answered like a wrong key: names are not for those without one.
+            (None, _) | (_, Err(KeyRefused::Unknown)) => {
+                return forbidden(
+                    "This needs a client key for this server: keyfob clients add CLIENT NAME makes one",
+                );
+            }
         };
         if !matches!(*request.method(), Method::GET | Method::POST | Method::DELETE) {
             return bare(StatusCode::METHOD_NOT_ALLOWED);

@@ -2,7 +2,7 @@
 //! who may use it. The broker writes, the hot path only reads.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderValue};
@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::bound::Bound;
 use crate::client_key;
+use crate::clock;
 use crate::problem::Problem;
 use crate::remembered::KeyDigest;
 
@@ -155,6 +156,28 @@ pub struct Seats {
 struct Key {
     digest: KeyDigest,
     holds: bool,
+    /// Milliseconds since the Unix epoch; 0 where it has not been used.
+    last_used: AtomicU64,
+}
+
+impl AsRef<KeyDigest> for Key {
+    fn as_ref(&self) -> &KeyDigest {
+        &self.digest
+    }
+}
+
+/// Why a key does not open a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRefused {
+    /// It is none for this server.
+    Unknown,
+    /// It was one until then.
+    Ended {
+        /// The client that it was made for.
+        client: String,
+        /// When it ended.
+        at: Timestamp,
+    },
 }
 
 impl Seats {
@@ -187,7 +210,8 @@ impl Seats {
     /// Lets a key in.
     pub fn admit(&self, digest: KeyDigest, holds: bool) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        keys.entry(digest.server.clone()).or_default().push(Key { digest, holds });
+        let last_used = AtomicU64::new(digest.last_used_at.unwrap_or_default().0);
+        keys.entry(digest.server.clone()).or_default().push(Key { digest, holds, last_used });
     }
 
     /// Lets the keys no longer in for which `is_gone` holds.
@@ -198,13 +222,30 @@ impl Seats {
         }
     }
 
-    /// Whose key this is, for this server.
-    pub fn caller(&self, server: &str, presented: &str) -> Option<Caller> {
+    /// Whose key this is, for this server. It counts as used now.
+    ///
+    /// # Errors
+    /// When it does not open the server.
+    pub fn caller(&self, server: &str, presented: &str) -> Result<Caller, KeyRefused> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let list = keys.get(server)?;
-        let found = client_key::find(list.iter().map(|key| &key.digest), server, presented)?;
-        let holds = list.iter().any(|key| key.digest == *found && key.holds);
-        Some(Caller { client: found.client.clone(), holds })
+        let list = keys.get(server).map(Vec::as_slice).unwrap_or_default();
+        let found = client_key::find(list, server, presented).ok_or(KeyRefused::Unknown)?;
+        let (client, now) = (found.digest.client.clone(), clock::now());
+        match found.digest.expires_at {
+            Some(at) if found.digest.has_ended(now) => Err(KeyRefused::Ended { client, at }),
+            Some(_) | None => {
+                found.last_used.store(now.0, Ordering::Relaxed);
+                Ok(Caller { client, holds: found.holds })
+            }
+        }
+    }
+
+    /// When a key was used last.
+    pub fn last_use(&self, digest: &KeyDigest) -> Option<Timestamp> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut list = keys.get(&digest.server)?.iter();
+        let key = list.find(|key| key.digest.sha256 == digest.sha256)?;
+        Some(key.last_used.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Timestamp)
     }
 }
 
@@ -268,3 +309,32 @@ pub enum Ask {
 
 /// The way to the broker.
 pub type Broker = mpsc::UnboundedSender<Ask>;
+
+#[cfg(test)]
+mod tests {
+    use keyfob_auth::Timestamp;
+
+    use super::{KeyRefused, Seats};
+    use crate::{client_key, clock};
+
+    #[test]
+    fn a_key_with_an_end_opens_until_then_and_says_so_afterwards() {
+        let (seats, now) = (Seats::default(), clock::now());
+        let end = now.plus(std::time::Duration::from_secs(3600));
+        let (good, digest) = client_key::make("zed", "s", now, Some(end)).expect("a key");
+        assert_eq!(seats.last_use(&digest), None);
+        seats.admit(digest.clone(), true);
+        assert_eq!(seats.last_use(&digest), None, "it has not been used");
+        let caller = seats.caller("s", good.expose()).expect("it is good");
+        assert!(caller.client == "zed" && caller.holds);
+        assert!(seats.last_use(&digest) >= Some(now));
+        let at = now.minus(std::time::Duration::from_secs(1));
+        let (ended, digest) = client_key::make("zed", "s", Timestamp(1), Some(at)).expect("a key");
+        seats.admit(digest.clone(), false);
+        let refused = seats.caller("s", ended.expose()).expect_err("it has ended");
+        assert_eq!(refused, KeyRefused::Ended { client: "zed".into(), at });
+        assert_eq!(seats.last_use(&digest), None, "a refusal is no use");
+        assert_eq!(seats.caller("s", "kf_wrong"), Err(KeyRefused::Unknown));
+        assert_eq!(seats.caller("other", good.expose()), Err(KeyRefused::Unknown));
+    }
+}

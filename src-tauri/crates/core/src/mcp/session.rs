@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{ACCEPT, LEGACY, MODERN, Messages, Mirror, TooMuch, mirrored, parsed};
-use crate::broker::Handle;
 use crate::broker::command::{ClientKey, Command};
+use crate::broker::{Handle, KeyTerms};
 use crate::fetch;
 use crate::gateway::answer::OWN_MARK;
 use crate::gateway::relay;
@@ -41,7 +41,7 @@ impl Session {
     /// # Errors
     /// When the server cannot be used; the gateway's own words where it gave any.
     pub async fn open(handle: &Handle, name: &str) -> Result<Self, Problem> {
-        let key = handle.make_key("keyfob", name, false, false).await?;
+        let key = handle.make_key("keyfob", name, KeyTerms::default()).await?;
         let http =
             fetch::base(None)?.no_proxy().build().map_err(|error| fetch::no_client(&error))?;
         let era = Era::Legacy { session: None, version: LEGACY.to_owned() };

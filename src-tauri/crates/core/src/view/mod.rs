@@ -252,4 +252,10 @@ pub struct ClientView {
     pub server: String,
     /// Since when, RFC 3339 in UTC.
     pub made_at: String,
+    /// When it was used last.
+    pub last_used_at: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<String>,
+    /// Whether another program may have been sent it, which had our port.
+    pub may_be_known: bool,
 }

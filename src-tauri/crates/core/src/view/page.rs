@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub has_document: bool,
     /// Whether sign-ins are gone when Keyfob ends.
     pub keeps_in_memory: bool,
+    /// Clients whose keys another program may have been sent, which had our port.
+    pub clients_to_rotate: Vec<String>,
     /// What became of the tray icon.
     pub tray: TrayPresence,
 }
@@ -249,8 +251,26 @@ pub struct Details {
     pub services: Vec<String>,
     /// What is set for it, as it may be changed.
     pub entry: Entry,
+    /// Who may use it through the gateway.
+    pub keys: Vec<KeyView>,
     /// The steps of the last sign-in and what came after.
     pub trace: Vec<TraceView>,
+}
+
+/// A client key, without the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct KeyView {
+    /// The client that it was made for.
+    pub client: String,
+    /// Since when, RFC 3339 in UTC.
+    pub made_at: String,
+    /// When it was used last.
+    pub last_used_at: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<String>,
+    /// Whether that is over.
+    pub has_ended: bool,
 }
 
 /// A server's entry on the list, as far as the window can change it.
@@ -375,8 +395,8 @@ mod tests {
     use ts_rs::{Config, TS};
 
     use super::{
-        Action, Badge, BadgeKind, Changed, Details, Entry, Found, FoundSignIn, Identity, Place,
-        Row, Snapshot, ToolView, TrayPresence, Waiting,
+        Action, Badge, BadgeKind, Changed, Details, Entry, Found, FoundSignIn, Identity, KeyView,
+        Place, Row, Snapshot, ToolView, TrayPresence, Waiting,
     };
     use crate::problem::{Code, Problem};
     use crate::server::Kind;
@@ -403,6 +423,7 @@ mod tests {
             declared::<Found>(),
             declared::<FoundSignIn>(),
             declared::<Identity>(),
+            declared::<KeyView>(),
             declared::<Kind>(),
             declared::<Level>(),
             declared::<Place>(),

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -11,6 +12,9 @@ use super::{Admission, Ends, table};
 
 /// What stands for a user that has no number in this user namespace (`fs.overflowuid`).
 const OVERFLOW: u32 = 65_534;
+
+/// How long the end of a connection may take to be known at both ends.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// A TCP socket of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,18 +87,23 @@ impl Check {
             if let Some(peer) = self.find(ends.peer, ends.own).await? {
                 return Ok(self.judge(peer));
             }
-            // Out of our sight, in another network namespace or machine. A socket that has just
-            // been closed is not listed either, but it leaves our own end closing.
-            let own = self.find(ends.own, ends.peer).await?;
-            Ok(match own {
-                Some(own) if own.is_established => self.unseen(),
-                Some(_) | None => Admission::Unclear,
-            })
+            // The news that a peer has closed may still be on its way to our end.
+            tokio::time::sleep(SETTLED).await;
+            Ok(self.judge_unlisted(self.find(ends.own, ends.peer).await?))
         };
         judged.await.unwrap_or_else(|error: io::Error| {
             tracing::warn!(%error, "whose a connection is could not be asked; it is refused");
             Admission::Unclear
         })
+    }
+
+    /// A peer that is not listed is out of our sight, in another network namespace or machine. One
+    /// that has just been closed is not listed either, but it leaves our own end closing.
+    fn judge_unlisted(&self, own: Option<Socket>) -> Admission {
+        match own {
+            Some(own) if own.is_established => self.unseen(),
+            Some(_) | None => Admission::Unclear,
+        }
     }
 
     fn judge(&self, peer: Socket) -> Admission {
@@ -143,6 +152,7 @@ fn is_number_shared() -> bool {
 mod tests {
     use std::io::Write;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+    use std::sync::atomic::Ordering;
 
     use tokio::sync::Mutex;
 
@@ -186,6 +196,18 @@ mod tests {
         assert_eq!(as_user(1000, false).judge(of(OVERFLOW, true)), Admission::OtherUser(OVERFLOW));
         assert_eq!(as_user(OVERFLOW, true).judge(of(OVERFLOW, true)), Admission::Admitted);
         assert_eq!(as_user(OVERFLOW, true).judge(of(1000, true)), Admission::OtherUser(1000));
+    }
+
+    /// As one in another network namespace is.
+    #[test]
+    fn a_peer_that_is_not_listed_is_left_to_its_key_while_its_connection_stands() {
+        let check = as_user(1000, false);
+        let closing = Socket { is_established: false, ..of(1000, true) };
+        assert_eq!(check.judge_unlisted(Some(closing)), Admission::Unclear);
+        assert_eq!(check.judge_unlisted(None), Admission::Unclear);
+        assert!(!check.has_told_unseen.load(Ordering::Relaxed));
+        assert_eq!(check.judge_unlisted(Some(of(1000, true))), Admission::Admitted);
+        assert!(check.has_told_unseen.load(Ordering::Relaxed), "the log says so");
     }
 
     /// The same by each way to ask.

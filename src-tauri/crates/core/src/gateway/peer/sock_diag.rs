@@ -80,7 +80,7 @@ impl SockDiag {
                     let id = &found.socket_id;
                     let is_it = is(id.source_address, id.source_port, local)
                         && is(id.destination_address, id.destination_port, remote);
-                    Ok(is_it.then(|| Socket {
+                    Ok(is_it.then_some(Socket {
                         uid: found.uid,
                         is_held: found.inode != 0
                             && matches!(
