@@ -23,6 +23,7 @@ pub mod mcp;
 pub mod oddity;
 pub mod proxy;
 pub mod random;
+pub mod raw;
 pub mod rpc;
 pub mod scan;
 pub mod world;

@@ -97,7 +97,7 @@ impl Controller {
                     client.as_ref().is_some_and(|client| *client == key.client)
                         || digest.as_ref().is_some_and(|digest| *digest == key.sha256)
                 };
-                self.gateway.seats.revoke(is_gone);
+                self.gateway.revoke(is_gone);
                 let before = self.remembered.facts.keys.len();
                 self.remembered.facts.keys.retain(|key| !is_gone(key));
                 let gone = before - self.remembered.facts.keys.len();

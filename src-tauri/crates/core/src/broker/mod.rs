@@ -237,6 +237,7 @@ impl Running {
             relay,
             broker: ask,
             activity: Arc::default(),
+            connections: Arc::default(),
         };
         let (stop, stopped) = watch::channel(false);
         let (changes, changed) = watch::channel(0);
