@@ -25,6 +25,7 @@ pub mod network;
 pub mod oddity;
 pub mod proxy;
 pub mod random;
+pub mod raw;
 pub mod rpc;
 pub mod scan;
 pub mod world;

@@ -171,6 +171,17 @@ impl Keyfob {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Lets every command from now on have so many files open and no more.
+    pub fn limit_descriptors(&mut self, most: usize) {
+        let path = self.root.path().join("bin/limited");
+        let script =
+            format!("#!/bin/sh\nulimit -n {most}\nexec '{}' \"$@\"\n", self.program.display());
+        std::fs::write(&path, script).expect("a script");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).expect("a script");
+        self.program = path;
+    }
+
     /// Writes the settings: the port and these.
     pub fn configure(&self, settings: &[(&str, &str)]) {
         let mut text = match self.told_port {

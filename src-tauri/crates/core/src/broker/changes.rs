@@ -25,6 +25,9 @@ impl Controller {
         slot.config.enabled = on;
         slot.last_failure = None;
         self.step(&id, if on { Event::TurnedOn } else { Event::TurnedOff });
+        if let Some(slot) = self.slots.get(&id).filter(|_| !on) {
+            slot.seat.end_streams();
+        }
         Ok(())
     }
 

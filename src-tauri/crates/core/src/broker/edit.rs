@@ -420,6 +420,8 @@ impl Controller {
         let old = std::mem::replace(&mut slot.seat, seat.clone());
         let problem = Problem::new(Code::UnknownServer).with("name", before);
         old.set_lease(Lease::Trouble(Arc::new(problem)));
+        // Nothing would end them later: the server has another seat now.
+        old.end_streams();
         self.gateway.seats.replace(before, seat);
         slot.publish();
     }

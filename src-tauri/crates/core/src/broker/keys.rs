@@ -56,7 +56,7 @@ impl Controller {
 
     /// Takes back the keys for which `is_gone` holds; says how many of those that last.
     pub(super) fn revoke_keys(&mut self, is_gone: impl Fn(&KeyDigest) -> bool) -> usize {
-        self.gateway.seats.revoke(&is_gone);
+        self.gateway.revoke(&is_gone);
         let before = self.remembered.facts.keys.len();
         self.remembered.facts.keys.retain(|key| !is_gone(key));
         let gone = before - self.remembered.facts.keys.len();

@@ -251,6 +251,7 @@ impl Running {
             broker: ask,
             peers: Arc::new(peers),
             activity: Arc::default(),
+            connections: Arc::default(),
         };
         let listens = listeners.is_some();
         let (stop, stopped) = watch::channel(false);

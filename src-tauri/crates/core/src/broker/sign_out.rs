@@ -83,6 +83,7 @@ impl Controller {
         facts.known_as = None;
         facts.tools = None;
         self.step(&id, Event::SignedOut);
+        let seat = self.slots.get(&id).map(|slot| slot.seat.clone());
         let mut gone = vec![(EntryKind::Grant, id.clone())];
         if is_final {
             gone.push((EntryKind::ClientSecret, id.clone()));
@@ -96,6 +97,10 @@ impl Controller {
             if let Some(entry) = &registration {
                 self.remembered.facts.registrations.retain(|known| known != entry);
             }
+        }
+        // Only now: what ends asks its seat what to say.
+        if let Some(seat) = seat {
+            seat.end_streams();
         }
         self.remembered.save();
         let (vault, fetch, commands) =

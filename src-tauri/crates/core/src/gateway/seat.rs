@@ -2,6 +2,7 @@
 //! who may use it. The broker writes, the hot path only reads.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -67,6 +68,9 @@ impl Bearer {
     }
 }
 
+/// Is done when what is under way with a server has to end.
+pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One server as the gateway sees it.
 #[derive(Debug)]
 pub struct Seat {
@@ -80,6 +84,7 @@ pub struct Seat {
     pub headers: RwLock<HeaderMap>,
     nonce: RwLock<Option<String>>,
     lease: watch::Sender<Lease>,
+    ends: watch::Sender<()>,
     has_answered: AtomicBool,
 }
 
@@ -95,6 +100,7 @@ impl Seat {
             headers: RwLock::default(),
             nonce: RwLock::default(),
             lease,
+            ends: watch::Sender::new(()),
             has_answered,
         }
     }
@@ -113,6 +119,21 @@ impl Seat {
     pub fn set_lease(&self, lease: Lease) {
         self.has_answered.store(false, Ordering::Relaxed);
         self.lease.send_replace(lease);
+    }
+
+    /// Ends all that is under way with the server: what was sent with its grant must not go on
+    /// without it.
+    pub fn end_streams(&self) {
+        self.ends.send_replace(());
+    }
+
+    /// The end of what is under way from now on.
+    pub fn end(&self) -> End {
+        let mut ends = self.ends.subscribe();
+        Box::pin(async move {
+            // Without its seat a server is gone, too.
+            let _ = ends.changed().await;
+        })
     }
 
     /// The nonce that the server handed out last, for proofs of possession.
@@ -158,6 +179,7 @@ struct Key {
     holds: bool,
     /// Milliseconds since the Unix epoch; 0 where it has not been used.
     last_used: AtomicU64,
+    revocation: Revocation,
 }
 
 impl AsRef<KeyDigest> for Key {
@@ -179,6 +201,31 @@ pub enum KeyRefused {
         at: Timestamp,
     },
 }
+
+/// Whether a key has been revoked, known to all who have let it in.
+#[derive(Clone, Debug, Default)]
+pub struct Revocation(Arc<AtomicBool>);
+
+impl Revocation {
+    /// Whether it has.
+    pub fn is_revoked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// It is from now on.
+    pub fn revoke(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl PartialEq for Revocation {
+    /// Whether it is the same key's.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Revocation {}
 
 impl Seats {
     /// The seat of that name.
@@ -203,7 +250,8 @@ impl Seats {
     pub fn remove(&self, name: &str) {
         let mut seats = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(seat) = seats.remove(name) {
-            self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&seat.id);
+            let keys = self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&seat.id);
+            keys.iter().flatten().for_each(|key| key.revocation.revoke());
         }
     }
 
@@ -211,22 +259,26 @@ impl Seats {
     pub fn admit(&self, digest: KeyDigest, holds: bool) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let last_used = AtomicU64::new(digest.last_used_at.unwrap_or_default().0);
-        keys.entry(digest.server.clone()).or_default().push(Key { digest, holds, last_used });
+        let key = Key { digest, holds, last_used, revocation: Revocation::default() };
+        keys.entry(key.digest.server.clone()).or_default().push(key);
     }
 
     /// Lets the keys no longer in for which `is_gone` holds.
     pub fn revoke(&self, is_gone: impl Fn(&KeyDigest) -> bool) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         for list in keys.values_mut() {
-            list.retain(|key| !is_gone(&key.digest));
+            for key in list.extract_if(.., |key| is_gone(&key.digest)) {
+                key.revocation.revoke();
+            }
         }
     }
 
-    /// Whose key this is, for this server. It counts as used now.
+    /// Whose key this is, for this server, and whether it has been revoked since. It counts as used
+    /// now.
     ///
     /// # Errors
     /// When it does not open the server.
-    pub fn caller(&self, server: &str, presented: &str) -> Result<Caller, KeyRefused> {
+    pub fn caller(&self, server: &str, presented: &str) -> Result<(Caller, Revocation), KeyRefused> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let list = keys.get(server).map(Vec::as_slice).unwrap_or_default();
         let found = client_key::find(list, server, presented).ok_or(KeyRefused::Unknown)?;
@@ -235,7 +287,7 @@ impl Seats {
             Some(at) if found.digest.has_ended(now) => Err(KeyRefused::Ended { client, at }),
             Some(_) | None => {
                 found.last_used.store(now.0, Ordering::Relaxed);
-                Ok(Caller { client, holds: found.holds })
+                Ok((Caller { client, holds: found.holds }, found.revocation.clone()))
             }
         }
     }
