@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use keyfob_auth::server_url::is_loopback;
+use keyfob_auth::text::Shown;
 use keyfob_auth::wire::{NoAnswer, Request, Response};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
@@ -64,9 +65,9 @@ impl Fetch {
     /// When there is no complete answer.
     pub async fn send(&self, request: Request, limit: Reach) -> Result<Response, NoAnswer> {
         let url = Url::parse(&request.url)
-            .map_err(|_| NoAnswer::Forbidden("its address is no URL".to_owned()))?;
+            .map_err(|_| NoAnswer::Forbidden("its address is no URL".into()))?;
         if !limit.allows_literal(&url) {
-            return Err(NoAnswer::Forbidden(Beyond.to_string()));
+            return Err(NoAnswer::Forbidden(Beyond.to_string().into()));
         }
         let client = match limit {
             _ if is_loopback(&url) => &self.loopback,
@@ -75,7 +76,7 @@ impl Fetch {
             Reach::Loopback => &self.anywhere,
         };
         if is_loopback(&url) && limit < Reach::Loopback {
-            return Err(NoAnswer::Forbidden(Beyond.to_string()));
+            return Err(NoAnswer::Forbidden(Beyond.to_string().into()));
         }
         let sent =
             client.request(request.method, url).headers(request.headers).body(request.body).send();
@@ -140,19 +141,19 @@ pub fn no_client(error: &reqwest::Error) -> Problem {
 pub fn no_answer(error: &reqwest::Error) -> NoAnswer {
     let causes = || std::iter::successors(error.source(), |cause| (*cause).source());
     if causes().any(|cause| cause.is::<Beyond>()) {
-        return NoAnswer::Forbidden(Beyond.to_string());
+        return NoAnswer::Forbidden(Beyond.to_string().into());
     }
     if error.is_timeout() {
-        return NoAnswer::Unreachable("it did not answer in time".to_owned());
+        return NoAnswer::Unreachable("it did not answer in time".into());
     }
     if causes().any(is_certificate_trouble) {
         return NoAnswer::Untrusted(innermost(error));
     }
     let kind = causes().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(|e| e.kind());
     NoAnswer::Unreachable(match kind {
-        Some(std::io::ErrorKind::ConnectionRefused) => "nothing answers there".to_owned(),
+        Some(std::io::ErrorKind::ConnectionRefused) => "nothing answers there".into(),
         Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) => {
-            "the connection was cut".to_owned()
+            "the connection was cut".into()
         }
         _ => innermost(error),
     })
@@ -168,11 +169,11 @@ fn is_certificate_trouble(cause: &(dyn StdError + 'static)) -> bool {
     tls.any(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
 }
 
-fn innermost(error: &reqwest::Error) -> String {
+fn innermost(error: &reqwest::Error) -> Shown {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     match causes.last() {
-        Some(cause) => keyfob_auth::text::shown(&cause.to_string()),
-        None => "the request failed".to_owned(),
+        Some(cause) => Shown::quotation(&cause.to_string()),
+        None => "the request failed".into(),
     }
 }
 
