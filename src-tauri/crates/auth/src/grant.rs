@@ -9,6 +9,7 @@ use crate::jwt::SigningKey;
 use crate::reach::Reach;
 use crate::registration::{AuthMethod, Management, Reason, Registration, RegistrationKind};
 use crate::secret::Secret;
+use crate::text::Shown;
 use crate::time::Timestamp;
 use crate::token::Tokens;
 
@@ -31,7 +32,7 @@ pub struct Grant {
     /// The scopes that were granted.
     pub scopes: Vec<String>,
     /// Who signed in, where that is known.
-    pub account: Option<String>,
+    pub account: Option<Shown>,
     /// The access token.
     pub access: Secret,
     /// The refresh token, where there is one.
@@ -184,7 +185,7 @@ struct KeptGrant {
     revocation_endpoint: Option<String>,
     requested_scopes: Vec<String>,
     scopes: Vec<String>,
-    account: Option<String>,
+    account: Option<Shown>,
     access: String,
     refresh: Option<String>,
     issued_at: Timestamp,
@@ -312,7 +313,7 @@ mod tests {
                 scopes: None,
                 registered_at: Timestamp(1),
                 secret_expires_at: Some(Timestamp(2)),
-                reason: Reason::refused("invalid_client"),
+                reason: Reason::refused(&"invalid_client".into()),
                 management: Some(Management {
                     uri: "https://a/register/c".into(),
                     token: Secret::new("m"),
@@ -404,6 +405,7 @@ mod tests {
             issued_at: Timestamp(9),
             expires_at: None,
             scopes: None,
+            odd_scopes: 0,
             account: None,
             id_token: None,
         });
@@ -415,7 +417,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_survives_the_vault(account in any::<String>(), token in any::<String>()) {
-            let before = Grant { account: Some(account), access: Secret::new(token), ..grant() };
+            let before = Grant { account: Some(account.into()), access: Secret::new(token), ..grant() };
             prop_assert_eq!(Grant::decode(&before.encode()), Ok(before));
         }
     }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use crate::text::has_hidden;
+
 /// A remote MCP server's address in canonical form (RFC 8707 section 2; MCP authorization,
 /// "Canonical Server URI"): scheme and host in lower case, no fragment, nothing else changed.
 ///
@@ -147,9 +149,16 @@ pub fn is_localhost(name: &str) -> bool {
     labels.take(1).any(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
+/// Longest server-supplied URL that is used, in bytes.
+const LONGEST_ENDPOINT: usize = 16 * 1024;
+
 /// Whether a server-supplied URL may be used as an OAuth endpoint: https, or http on loopback;
-/// no user name, no fragment (RFC 6749 section 3.1; MCP security best practices).
+/// no user name, no fragment (RFC 6749 section 3.1; MCP security best practices), and no character
+/// that acts or is not seen.
 pub fn is_usable_endpoint(text: &str) -> bool {
+    if text.len() > LONGEST_ENDPOINT || has_hidden(text) {
+        return false;
+    }
     let Ok(url) = Url::parse(text) else { return false };
     let scheme = match url.scheme() {
         "https" => true,
@@ -161,7 +170,7 @@ pub fn is_usable_endpoint(text: &str) -> bool {
         && url.username().is_empty()
         && url.password().is_none()
         && url.fragment().is_none()
-        && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+        && !text.contains(char::is_whitespace)
 }
 
 #[cfg(test)]
@@ -236,10 +245,21 @@ mod tests {
     fn endpoints_are_https_or_loopback() {
         assert!(is_usable_endpoint("https://a/authorize?x=1"));
         assert!(is_usable_endpoint("http://127.0.0.1:1/token"));
-        for bad in
-            ["http://a/token", "javascript:alert(1)", "file:///x", "https://u@a/", "https://a/#f"]
-        {
-            assert!(!is_usable_endpoint(bad), "{bad}");
+        for bad in [
+            "http://a/token",
+            "javascript:alert(1)",
+            "file:///x",
+            "https://u@a/",
+            "https://a/#f",
+            "https://a/\u{1b}[2J",
+            "https://a/\u{9b}2J",
+            "https://a/\u{202e}x",
+            "https://a/x y",
+            "https://a/\u{200b}",
+        ] {
+            assert!(!is_usable_endpoint(bad), "{bad:?}");
         }
+        assert!(is_usable_endpoint("https://bücher.example/größe"));
+        assert!(!is_usable_endpoint(&format!("https://a/{}", "x".repeat(17_000))));
     }
 }

@@ -274,7 +274,7 @@ fn finish(
             let Some(failure) = failure else { return Ok(status) };
             let mut line = json!(failure);
             line["status"] = json!(status);
-            say::aside(line);
+            say::json_aside(&line);
             Ok(say::status(&failure))
         }
     }

@@ -3,6 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use keyfob_core::auth::text::Shown;
 use keyfob_core::broker::{Defaults, Host, Options, Predecessor, Running, Store};
 use keyfob_core::control::client::{self, Connection};
 use keyfob_core::control::protocol::{Reply, Request};
@@ -320,7 +321,7 @@ pub(crate) async fn next(lines: &mut BufReader<OwnedReadHalf>) -> Option<Reply> 
 
 /// What a broker says to whom it still hears and can no longer answer.
 fn is_ending(problem: &Problem) -> bool {
-    let cause = problem.params.get("cause").map(String::as_str);
+    let cause = problem.params.get("cause").map(Shown::as_str);
     problem.code == Code::Internal && cause == Some("Keyfob is ending")
 }
 

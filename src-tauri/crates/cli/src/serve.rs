@@ -32,7 +32,7 @@ pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
     let mut signals = Signals::listen()?;
     let gateway = running.handle.gateway().origin();
     if arguments.json {
-        say::line(json!({ "event": "ready", "gateway": gateway, "pid": std::process::id() }));
+        say::json_line(&json!({ "event": "ready", "gateway": gateway, "pid": std::process::id() }));
     } else {
         say::line(format_args!("Keyfob answers at {gateway}. Ctrl-C ends it."));
         tell_port(&running).await?;

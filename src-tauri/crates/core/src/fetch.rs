@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::Matcher;
 use keyfob_auth::reach::Reach;
 use keyfob_auth::server_url::is_loopback;
+use keyfob_auth::text::Shown;
 use keyfob_auth::wire::{NoAnswer, Request, Response};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
@@ -107,7 +108,7 @@ impl Fetch {
 
     async fn head(&self, request: Request, url: Url, limit: Reach) -> Result<Head, NoAnswer> {
         if !limit.allows_literal(&url) {
-            return Err(NoAnswer::Forbidden(Beyond.to_string()));
+            return Err(NoAnswer::Forbidden(Beyond.to_string().into()));
         }
         let is_proxied = self.is_proxied(&url);
         let client = match limit {
@@ -132,7 +133,7 @@ impl Fetch {
 }
 
 fn parse(request: &Request) -> Result<Url, NoAnswer> {
-    Url::parse(&request.url).map_err(|_| NoAnswer::Forbidden("its address is no URL".to_owned()))
+    Url::parse(&request.url).map_err(|_| NoAnswer::Forbidden("its address is no URL".into()))
 }
 
 async fn read(mut answer: reqwest::Response) -> Result<Response, NoAnswer> {
@@ -195,19 +196,19 @@ pub fn no_client(error: &reqwest::Error) -> Problem {
 pub fn no_answer(error: &reqwest::Error) -> NoAnswer {
     let causes = || std::iter::successors(error.source(), |cause| (*cause).source());
     if causes().any(|cause| cause.is::<Beyond>()) {
-        return NoAnswer::Forbidden(Beyond.to_string());
+        return NoAnswer::Forbidden(Beyond.to_string().into());
     }
     if error.is_timeout() {
-        return NoAnswer::Unreachable("it did not answer in time".to_owned());
+        return NoAnswer::Unreachable("it did not answer in time".into());
     }
     if causes().any(is_certificate_trouble) {
         return NoAnswer::Untrusted(innermost(error));
     }
     let kind = causes().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(|e| e.kind());
     NoAnswer::Unreachable(match kind {
-        Some(std::io::ErrorKind::ConnectionRefused) => "nothing answers there".to_owned(),
+        Some(std::io::ErrorKind::ConnectionRefused) => "nothing answers there".into(),
         Some(std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof) => {
-            "the connection was cut".to_owned()
+            "the connection was cut".into()
         }
         _ => innermost(error),
     })
@@ -223,11 +224,11 @@ fn is_certificate_trouble(cause: &(dyn StdError + 'static)) -> bool {
     tls.any(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
 }
 
-fn innermost(error: &reqwest::Error) -> String {
+fn innermost(error: &reqwest::Error) -> Shown {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     match causes.last() {
-        Some(cause) => keyfob_auth::text::shown(&cause.to_string()),
-        None => "the request failed".to_owned(),
+        Some(cause) => Shown::quotation(&cause.to_string()),
+        None => "the request failed".into(),
     }
 }
 

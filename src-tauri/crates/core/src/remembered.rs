@@ -1,19 +1,23 @@
 //! What Keyfob has learnt and keeps between runs; nothing in it is a secret.
 
+mod saving;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use keyfob_auth::Timestamp;
 use keyfob_auth::challenge::Challenge;
 use keyfob_auth::flow::ResourceForm;
 use keyfob_auth::registration::Refusal;
+use keyfob_auth::text::Untrusted;
 use keyfob_auth::trace::TraceStep;
 use serde::{Deserialize, Serialize};
 
+pub use self::saving::Saved;
+use self::saving::Saving;
 use crate::clock;
-use crate::paths;
 use crate::problem::Problem;
 use crate::server::LastSaid;
 use crate::vault::ProfileId;
@@ -155,15 +159,22 @@ pub struct KeptChallenge {
 
 impl From<&Challenge> for KeptChallenge {
     fn from(from: &Challenge) -> Self {
-        let Challenge { resource_metadata, scope, realm, error: _ } = from.clone();
-        Self { resource_metadata, scope, realm }
+        // It is sent back as it came.
+        let kept = |text: &Option<Untrusted>| text.as_ref().map(|text| text.raw().to_owned());
+        let Challenge { resource_metadata, scope, realm, error: _ } = from;
+        Self { resource_metadata: kept(resource_metadata), scope: kept(scope), realm: kept(realm) }
     }
 }
 
 impl From<KeptChallenge> for Challenge {
     fn from(kept: KeptChallenge) -> Self {
         let KeptChallenge { resource_metadata, scope, realm } = kept;
-        Self { resource_metadata, scope, realm, error: None }
+        Self {
+            resource_metadata: resource_metadata.map(Untrusted::new),
+            scope: scope.map(Untrusted::new),
+            realm: realm.map(Untrusted::new),
+            error: None,
+        }
     }
 }
 
@@ -186,7 +197,7 @@ impl ServerFacts {
 /// The facts and their file.
 #[derive(Debug)]
 pub struct Remembered {
-    file: Option<PathBuf>,
+    saving: Option<Saving>,
     /// The facts.
     pub facts: Facts,
 }
@@ -210,9 +221,11 @@ impl Remembered {
         if ProfileId::new(facts.profile.clone()).is_err() {
             facts.profile = clock::random_hex(8).map_err(Problem::internal)?;
         }
-        let remembered = Self { file: Some(file), facts };
-        remembered.save();
-        Ok(remembered)
+        // Under a profile's id its grants are looked for: it is on the disk before anything is.
+        if let Some(content) = content(&facts) {
+            saving::write(&file, &content);
+        }
+        Ok(Self { saving: Some(Saving::to(file)), facts })
     }
 
     /// The facts as they stand in the file, for who only looks.
@@ -227,24 +240,31 @@ impl Remembered {
     /// When the system gives no randomness.
     pub fn unsaved() -> Result<Self, Problem> {
         let profile = clock::random_hex(8).map_err(Problem::internal)?;
-        Ok(Self { file: None, facts: Facts { profile, ..Facts::default() } })
+        Ok(Self { saving: None, facts: Facts { profile, ..Facts::default() } })
     }
 
-    /// Writes them down. A failure is logged and no more: everything here can be learnt again.
+    /// Has them written down, and does not wait for the disk.
     pub fn save(&self) {
-        let Some(file) = &self.file else { return };
-        let written = serde_json::to_vec_pretty(&self.facts)
-            .map_err(std::io::Error::other)
-            .and_then(|content| paths::write_private(file, &content));
-        if let Err(error) = written {
-            tracing::warn!(file = %file.display(), %error, "cannot be written");
+        if let (Some(saving), Some(content)) = (&self.saving, content(&self.facts)) {
+            saving.hand_over(content);
         }
+    }
+
+    /// What is on its way to the disk, for whoever has to wait for it.
+    pub fn saved(&self) -> Saved {
+        self.saving.as_ref().map_or_else(Saved::nowhere, Saving::saved)
     }
 
     /// What is known of a server.
     pub fn server(&mut self, id: &str) -> &mut ServerFacts {
         self.facts.servers.entry(id.to_owned()).or_default()
     }
+}
+
+/// The file's content.
+fn content(facts: &Facts) -> Option<Vec<u8>> {
+    let written = serde_json::to_vec_pretty(facts);
+    written.inspect_err(|error| tracing::warn!(%error, "cannot be written down")).ok()
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Controller {
             .grant
             .as_ref()
             .map(|grant| grant.registration.issuer.clone())
-            .or_else(|| known.map(|known| known.issuer));
+            .or_else(|| known.map(|known| known.issuer.into()));
         let facts = &mut self.remembered.facts;
         if let Some(issuer) = known {
             let port = self.gateway.port;

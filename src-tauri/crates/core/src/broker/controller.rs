@@ -31,6 +31,9 @@ use crate::server::{Effect, Event, State};
 use crate::vault::{EntryId, EntryKind, Vault};
 use crate::view::{Seen, ServerView};
 
+/// How long the disk may take at the end.
+const LAST_SAVE: Duration = Duration::from_secs(10);
+
 /// What the broker works with.
 pub struct Controller {
     pub(super) config: Config,
@@ -245,6 +248,9 @@ impl Controller {
     async fn save_unsaved(&mut self) {
         self.note_key_uses();
         self.remembered.save();
+        if tokio::time::timeout(LAST_SAVE, self.remembered.saved().wait()).await.is_err() {
+            tracing::warn!("what was learnt last could not be written in time");
+        }
         for (id, slot) in &self.slots {
             let (true, Some(grant)) = (slot.is_unsaved, &slot.grant) else { continue };
             let Ok(entry) = entry(EntryKind::Grant, id) else { continue };

@@ -315,7 +315,8 @@ impl Controller {
             slot.is_loading || matches!(slot.state, State::Off(_) | State::VaultBlocked(_))
         });
         let worked = facts.filter(|facts| is_unasked && facts.has_worked);
-        let known = worked.map(|facts| facts.known_as.as_ref().map(|known| known.issuer.clone()));
+        let known =
+            worked.map(|facts| facts.known_as.as_ref().map(|known| known.issuer.to_string()));
         let signed_in_at = grant
             .map(|grant| grant.registration.issuer.clone())
             .or_else(|| known.map(Option::unwrap_or_default));

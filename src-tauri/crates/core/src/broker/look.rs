@@ -25,7 +25,7 @@ use crate::view::page::{
     Badge, BadgeKind, Details, Entry, Found, FoundSignIn, Identity, Row, Snapshot, TrayPresence,
     Waiting,
 };
-use crate::view::{Progress, RegistrationView, ServerView, TraceView};
+use crate::view::{Progress, RegistrationView, ServerView, TraceView, shown};
 
 impl Controller {
     /// Everything that the list shows. Of the tray the broker knows nothing.
@@ -77,7 +77,7 @@ impl Controller {
             row: self.row(slot),
             address: view.address,
             scopes: view.scopes,
-            wanted,
+            wanted: shown(&wanted),
             tools: view.tools,
             refreshed_at: grant.map(|grant| clock::rfc3339(grant.issued_at)),
             renews_at: grant
@@ -90,7 +90,7 @@ impl Controller {
                 .or_else(|| facts.and_then(|facts| facts.known_as.clone())),
             own_client_id: slot.config.client_id.clone(),
             services: facts
-                .map(|facts| facts.issuers.clone())
+                .map(|facts| shown(&facts.issuers))
                 .filter(|all| all.len() > 1)
                 .unwrap_or_default(),
             entry: Entry {
@@ -173,13 +173,16 @@ impl Controller {
 
 fn badge(slot: &Slot, known: Option<&RegistrationView>) -> Option<Badge> {
     if slot.state.kind() == Kind::Open {
-        return Some(Badge::new(BadgeKind::NoSignIn, locale::text("badges", "no-sign-in-why")));
+        return Some(Badge::new(
+            BadgeKind::NoSignIn,
+            locale::text("badges", "no-sign-in-why").into(),
+        ));
     }
     if let Some(known) = known {
         return Some(Badge::new(BadgeKind::from(known.kind), known.reason.text.clone()));
     }
     slot.config.client_id.as_ref()?;
-    Some(Badge::new(BadgeKind::OwnClient, locale::text("badges", "own-client-why")))
+    Some(Badge::new(BadgeKind::OwnClient, locale::text("badges", "own-client-why").into()))
 }
 
 fn waiting(told: &[Progress]) -> Waiting {
@@ -216,13 +219,13 @@ fn found_sign_in(survey: Survey) -> FoundSignIn {
         issuer: keyfob_auth::text::without_query(&survey.issuer),
         way,
         why: locale::text("found", why),
-        scopes: survey.scopes.iter().map(|scope| keyfob_auth::text::shown(scope)).collect(),
+        scopes: shown(&survey.scopes),
     }
 }
 
 /// Asks as a sign-in would, up to the point where something would be registered or opened.
 async fn survey(plan: flow::Plan, fetch: &Fetch) -> Result<Option<Survey>, SignInError> {
-    let no_randomness = || SignInError::Browser { cause: "no randomness".to_owned() };
+    let no_randomness = || SignInError::Browser { cause: "no randomness".into() };
     let mut typed = Typed::default();
     typed.add(plan.server.url(), None);
     let entropy = clock::entropy().map_err(|_| no_randomness())?;

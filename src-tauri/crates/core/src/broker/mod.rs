@@ -256,8 +256,14 @@ impl Running {
         let listens = listeners.is_some();
         let (stop, stopped) = watch::channel(false);
         let (changes, changed) = watch::channel(0);
-        let handle =
-            Handle::new(command.clone(), gateway.clone(), vault.clone(), options.host, changed);
+        let handle = Handle::new(
+            command.clone(),
+            gateway.clone(),
+            vault.clone(),
+            options.host,
+            changed,
+            remembered.saved(),
+        );
         let controller = Controller {
             config,
             remembered,

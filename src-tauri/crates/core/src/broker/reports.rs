@@ -5,9 +5,8 @@ use std::time::Duration;
 use keyfob_auth::client_document::redirect_uri;
 use keyfob_auth::flow::{Memo, SignInError};
 use keyfob_auth::grant::{Grant, encode_registration};
+use keyfob_auth::metadata::MOST_ENTRIES;
 use keyfob_auth::registration::RegistrationKind;
-use keyfob_auth::server_url::is_usable_endpoint;
-use keyfob_auth::text::shown;
 use keyfob_auth::trace::{TraceStep, Weight};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -33,9 +32,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// So many refusals in a row without an error code (Supabase answers a dead client with 422 and a
 /// message) mean that only a new sign-in can help.
 const MOST_UNCLEAR: u32 = 3;
-
-/// So many sign-in services of one server are offered to choose from.
-const MOST_ISSUERS: usize = 20;
 
 impl Controller {
     pub(super) fn report(&mut self, report: Report) {
@@ -205,8 +201,7 @@ impl Controller {
                     self.remembered.server(id).resource_forms.insert(issuer, form);
                 }
                 Memo::Issuers(mut issuers) => {
-                    issuers.retain(|issuer| is_usable_endpoint(issuer) && shown(issuer) == *issuer);
-                    issuers.truncate(MOST_ISSUERS);
+                    issuers.truncate(MOST_ENTRIES);
                     self.remembered.server(id).issuers = issuers;
                 }
                 Memo::ProviderGrant(_) => self.remember_provider(id, true),
@@ -248,6 +243,7 @@ impl Controller {
                 let registration =
                     registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
                 let known_as = RegistrationView::from(&grant.registration);
+                let issuer = grant.registration.issuer.clone();
                 let is_dynamic = grant.registration.kind == RegistrationKind::Dcr;
                 let own = (grant.registration.kind == RegistrationKind::PreRegistered).then(|| {
                     (grant.registration.client_id.clone(), grant.registration.issuer.clone())
@@ -270,7 +266,7 @@ impl Controller {
                 slot.challenge = None;
                 let facts = self.remembered.server(id);
                 facts.has_worked = true;
-                facts.chosen_issuer = Some(known_as.issuer.clone());
+                facts.chosen_issuer = Some(issuer);
                 facts.known_as = Some(known_as);
                 facts.registration = is_dynamic.then_some(registration);
                 facts.own_client_at = own.or(facts.own_client_at.take());

@@ -262,7 +262,7 @@ impl Task {
                         continue;
                     }
                     Some(Wish::AnotherWay) => Event::TryAnotherWay,
-                    Some(Wish::NoBrowser) => Event::BrowserFailed(cause.clone()),
+                    Some(Wish::NoBrowser) => Event::BrowserFailed(cause.as_str().into()),
                     Some(Wish::Cancel) | None => Event::Cancelled,
                 },
                 () = tokio::time::sleep_until(self.deadline) => Event::TimedOut,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keyfob_auth::challenge::Challenge;
 use keyfob_auth::grant::Grant;
+use keyfob_auth::text::Untrusted;
 use keyfob_auth::{Secret, Timestamp, scope};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -268,7 +269,10 @@ impl Slot {
     pub fn problem(&self, code: Code) -> Problem {
         let wanted = match &self.state {
             State::NeedsScope(state) => scope::join(&state.wanted),
-            _ => self.challenge.as_ref().and_then(|c| c.scope.clone()).unwrap_or_default(),
+            _ => {
+                let wanted = self.challenge.as_ref().and_then(|c| c.scope.as_ref());
+                wanted.map(Untrusted::to_string).unwrap_or_default()
+            }
         };
         let problem = Problem::new(code).with("server", &self.config.name);
         if code != Code::ScopeNeeded {

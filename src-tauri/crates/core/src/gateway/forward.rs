@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
 use keyfob_auth::challenge::{self, Challenge};
 use keyfob_auth::dpop;
+use keyfob_auth::text::Untrusted;
 use keyfob_auth::wire::NoAnswer;
 use tokio::sync::oneshot;
 use url::Url;
@@ -190,7 +191,7 @@ impl Asking<'_> {
     ) -> Result<Lease, Problem> {
         let server = self.seat.id.clone();
         let holds = self.holds;
-        let wanted = challenge.scope.clone().unwrap_or_default();
+        let wanted = challenge.scope.as_ref().map(Untrusted::shown).unwrap_or_default();
         let asked =
             self.ask(|reply| Ask::ScopeWanted { server, generation, challenge, holds, reply });
         match tokio::time::timeout(DECISION, asked).await {

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use keyfob_auth::registration::RegistrationKind;
+use keyfob_auth::text::Shown;
 
 use super::{Level, RegistrationView, TraceView};
 use crate::locale;
@@ -58,7 +59,8 @@ pub struct Row {
     /// One short text.
     pub text: String,
     /// Who is signed in, where that is known.
-    pub account: Option<String>,
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub account: Option<Shown>,
     /// When it is asked again, RFC 3339 in UTC, while it cannot be reached.
     pub retry_at: Option<String>,
     /// How Keyfob is known there.
@@ -78,7 +80,7 @@ impl Row {
     pub fn new(
         (name, url): (String, String),
         (state, level, text): (Kind, Level, String),
-        account: Option<String>,
+        account: Option<Shown>,
         retry_at: Option<String>,
         badge: Option<Badge>,
         sign_in: Option<Waiting>,
@@ -142,7 +144,7 @@ impl Action {
 
 impl Badge {
     /// A badge with its reason.
-    pub fn new(kind: BadgeKind, why: String) -> Self {
+    pub fn new(kind: BadgeKind, why: Shown) -> Self {
         let key = match kind {
             BadgeKind::Cimd => "cimd",
             BadgeKind::Dcr => "dcr",
@@ -172,7 +174,8 @@ pub struct Badge {
     /// What it says: `CIMD`, `DCR`, `Own client`, `No sign-in`.
     pub label: String,
     /// Why, in one sentence.
-    pub why: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub why: Shown,
 }
 
 /// The badges.
@@ -232,9 +235,11 @@ pub struct Details {
     /// The local address, without a key.
     pub address: String,
     /// The granted scopes.
-    pub scopes: Vec<String>,
+    #[cfg_attr(test, ts(as = "Vec<String>"))]
+    pub scopes: Vec<Shown>,
     /// The scopes that are wanted on top.
-    pub wanted: Vec<String>,
+    #[cfg_attr(test, ts(as = "Vec<String>"))]
+    pub wanted: Vec<Shown>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
     /// When the access token was obtained, RFC 3339 in UTC.
@@ -248,7 +253,8 @@ pub struct Details {
     /// The user's own client id, where one is set.
     pub own_client_id: Option<String>,
     /// The sign-in services that the server names, where there is a choice.
-    pub services: Vec<String>,
+    #[cfg_attr(test, ts(as = "Vec<String>"))]
+    pub services: Vec<Shown>,
     /// What is set for it, as it may be changed.
     pub entry: Entry,
     /// Who may use it through the gateway.
@@ -331,13 +337,15 @@ pub struct Found {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct FoundSignIn {
     /// Where.
-    pub issuer: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub issuer: Shown,
     /// The rung that would be taken; absent where a client of one's own is needed.
     pub way: Option<BadgeKind>,
     /// Why this one, in one sentence.
     pub why: String,
     /// What would be asked for.
-    pub scopes: Vec<String>,
+    #[cfg_attr(test, ts(as = "Vec<String>"))]
+    pub scopes: Vec<Shown>,
 }
 
 /// One tool of a server.
@@ -345,9 +353,11 @@ pub struct FoundSignIn {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ToolView {
     /// Its name.
-    pub name: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub name: Shown,
     /// What it says of itself, cut short.
-    pub description: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub description: Shown,
 }
 
 /// Where the window stands when it opens.
