@@ -4,8 +4,8 @@
 use keyfob_auth::Secret;
 use serde_json::json;
 
-use crate::broker::{Handle, KeyTerms};
 use crate::broker::command::{ClientKey, Command};
+use crate::broker::{Handle, KeyTerms};
 use crate::problem::Problem;
 
 /// Clients whose settings are known.

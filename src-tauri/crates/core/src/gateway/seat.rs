@@ -278,7 +278,11 @@ impl Seats {
     ///
     /// # Errors
     /// When it does not open the server.
-    pub fn caller(&self, server: &str, presented: &str) -> Result<(Caller, Revocation), KeyRefused> {
+    pub fn caller(
+        &self,
+        server: &str,
+        presented: &str,
+    ) -> Result<(Caller, Revocation), KeyRefused> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let list = keys.get(server).map(Vec::as_slice).unwrap_or_default();
         let found = client_key::find(list, server, presented).ok_or(KeyRefused::Unknown)?;
@@ -377,7 +381,7 @@ mod tests {
         assert_eq!(seats.last_use(&digest), None);
         seats.admit(digest.clone(), true);
         assert_eq!(seats.last_use(&digest), None, "it has not been used");
-        let caller = seats.caller("s", good.expose()).expect("it is good");
+        let (caller, _) = seats.caller("s", good.expose()).expect("it is good");
         assert!(caller.client == "zed" && caller.holds);
         assert!(seats.last_use(&digest) >= Some(now));
         let at = now.minus(std::time::Duration::from_secs(1));
