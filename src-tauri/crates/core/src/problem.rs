@@ -53,6 +53,7 @@ pub enum Code {
     ScopeNeeded,
     ServerOff,
     ServiceChanged,
+    SharedService,
     SignInNeeded,
     SignInRefused,
     Timeout,

@@ -214,6 +214,8 @@ pub struct Waiting {
     pub is_opened: bool,
     /// The last step.
     pub step: Option<TraceView>,
+    /// Who will use what is allowed, where that is not the sign-in service's own site.
+    pub notice: Option<String>,
 }
 
 /// One server, with all that is known of it.
@@ -313,6 +315,8 @@ pub struct FoundSignIn {
     pub why: String,
     /// What would be asked for.
     pub scopes: Vec<String>,
+    /// Who will use what is allowed, where that is not the sign-in service's own site.
+    pub notice: Option<String>,
 }
 
 /// One tool of a server.
