@@ -33,6 +33,7 @@ pub(crate) fn handler() -> impl Fn(Invoke) -> bool + Send + Sync + 'static {
         copy_link,
         paste_address,
         connect_at,
+        accept_service,
         edit,
         identity,
         check_document,
@@ -150,6 +151,12 @@ async fn connect(desk: State<'_, Desk>, name: String) -> Answer<()> {
 #[tauri::command]
 async fn connect_at(desk: State<'_, Desk>, name: String, issuer: String) -> Answer<()> {
     shell::connect_at(&desk, &name, Some(issuer)).await
+}
+
+/// A server may use the sign-in service of another one from now on.
+#[tauri::command]
+async fn accept_service(desk: State<'_, Desk>, name: String, issuer: String) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::AcceptService { name, issuer, answer }).await
 }
 
 #[tauri::command]

@@ -131,7 +131,15 @@ fn certificates() -> (String, TlsAcceptor) {
     let issuer = Issuer::new(params, ca_key);
 
     // The names that end in example are reached through a proxy of ours, or in a network of ours.
-    let names = ["localhost", "127.0.0.1", "::1", "mcp.example", "as.example", "login.example"];
+    let names = [
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "mcp.example",
+        "other.example",
+        "as.example",
+        "login.example",
+    ];
     let mut leaf = CertificateParams::new(names.map(str::to_owned).to_vec()).expect("good names");
     leaf.distinguished_name.push(DnType::CommonName, "localhost");
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

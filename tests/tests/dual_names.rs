@@ -126,8 +126,10 @@ async fn a_service_whose_name_leads_here_after_the_sign_in_gets_nothing_here() {
     scene.connect("s", Visit::Allow).await.ok();
     assert_eq!(arrivals.seen(), [], "at the sign-in");
     assert_eq!(scene.authority.registered(), 1);
+    // The look at its tools after the sign-in has renewed once: the server takes no token at all.
+    let before = scene.authority.journal().refreshes().len();
     scene.keyfob.run(&["refresh", "s"]).await.ok();
-    assert_eq!(scene.authority.journal().refreshes().len(), 1, "at its public address");
+    assert_eq!(scene.authority.journal().refreshes().len(), before + 1, "where it is");
     assert_eq!(arrivals.seen(), [], "at the refresh");
 
     network.name(&[(PUBLIC, "mcp.example"), (HERE, "as.example"), (HERE, "login.example")]);
@@ -154,6 +156,7 @@ async fn a_typed_name_of_this_machine_reaches_this_machine() {
     network.withdraw().await;
     lead(&mut network, HERE, &scene).await;
     scene.connect("s", Visit::Allow).await.ok();
+    let before = scene.authority.journal().refreshes().len();
     scene.keyfob.run(&["refresh", "s"]).await.ok();
-    assert_eq!(scene.authority.journal().refreshes().len(), 1);
+    assert_eq!(scene.authority.journal().refreshes().len(), before + 1);
 }

@@ -126,6 +126,9 @@ async fn a_proxy_may_have_a_name_of_this_machine() {
     scene.documents.put("/mcp", Document::Challenge(challenge));
     refused(&scene, &proxy, "/prm").await;
     scene.documents.put("/mcp", Document::Challenge("Bearer".to_owned()));
-    let output = scene.connect("s", Visit::Ignore).await;
+    let browser = scene.keyfob.browser(Visit::Ignore).display().to_string();
+    let command = ["connect", "--browser", &browser, "--deadline", "2", "s"];
+    let output = scene.keyfob.run(&command).await.expect_code(6);
     assert!(proxy.asked().iter().any(|name| name == "as.example:443"), "{output}");
+    assert_eq!(scene.keyfob.links().len(), 1, "as far as the browser: {output}");
 }

@@ -32,6 +32,7 @@ const WIRE: [() => Promise<unknown>, string, object][] = [
     { server: { url: 'u', name: null, client_id: 'c', client_secret: null } },
   ],
   [() => ipc.connect('n'), 'connect', { name: 'n' }],
+  [() => ipc.acceptService('n', 'i'), 'accept_service', { name: 'n', issuer: 'i' }],
   [() => ipc.connectAt('n', 'i'), 'connect_at', { name: 'n', issuer: 'i' }],
   [() => ipc.edit('n', CHANGE), 'edit', { name: 'n', change: CHANGE }],
   [() => ipc.identity(), 'identity', {}],

@@ -36,6 +36,8 @@ export const ipc = {
   add: (server: NewServer) => invoke<string>('add', { server }),
   connect: (name: string) => invoke<void>('connect', { name }),
   connectAt: (name: string, issuer: string) => invoke<void>('connect_at', { name, issuer }),
+  acceptService: (name: string, issuer: string) =>
+    invoke<void>('accept_service', { name, issuer }),
   edit: (name: string, change: ServerChange) => invoke<Changed>('edit', { name, change }),
   identity: () => invoke<Identity>('identity'),
   checkDocument: (url: string) => invoke<void>('check_document', { url }),

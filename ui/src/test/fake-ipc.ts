@@ -39,6 +39,7 @@ export function installFakeIpc(given: Partial<Answers> = {}) {
     add: say('add', () => 'notion'),
     connect: silent('connect'),
     connectAt: silent('connectAt'),
+    acceptService: silent('acceptService'),
     edit: say(
       'edit',
       (name: string, change: ServerChange) =>

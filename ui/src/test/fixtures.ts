@@ -85,7 +85,7 @@ export const everyState: Row[] = [
     text: 'Waiting for your browser',
     action: 'open-again',
     needs_attention: true,
-    sign_in: { until: at(581), is_opened: true, step: null },
+    sign_in: { until: at(581), is_opened: true, step: null, notice: null },
   }),
   row('github', {
     state: 'needs-scope',
@@ -220,6 +220,7 @@ export function found(change: Partial<Found> = {}): Found {
       way: 'cimd',
       why: 'The server offers CIMD: Keyfob shows its own document and nothing is registered.',
       scopes: ['read', 'write'],
+      notice: null,
     },
     ...change,
   };

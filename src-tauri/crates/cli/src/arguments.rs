@@ -213,6 +213,9 @@ pub(crate) struct Connect {
     /// The sign-in service to use, where the server names several
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: Option<String>,
+    /// A sign-in service that serves another of your servers, and that this one may use as well
+    #[arg(long, value_name = "URL")]
+    pub(crate) accept: Option<String>,
     /// Give up after so many seconds
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) deadline: Option<u64>,

@@ -149,10 +149,15 @@ fn tell_new(name: &str) {
     say::aside(format_args!("{name} is on your list now; keyfob remove {name} takes it off."));
 }
 
-/// The person has to open what no browser was sent to. It goes beside the command's output.
+/// The person has to open what no browser was sent to, and to know who will use what they allow. It
+/// goes beside the command's output.
 fn show_link(progress: Progress) {
-    if let Progress::Link { link, is_opened: false, .. } = progress {
-        say::aside(format_args!("Open this link in a browser: {link}"));
+    match progress {
+        Progress::Link { link, is_opened: false, .. } => {
+            say::aside(format_args!("Open this link in a browser: {link}"));
+        }
+        Progress::Notice { text } => say::aside(text),
+        Progress::Link { .. } | Progress::Trace { .. } => {}
     }
 }
 

@@ -112,6 +112,7 @@ pub(crate) fn status(problem: &Problem) -> u8 {
         | Code::PrivateAddress
         | Code::ResourceMismatch
         | Code::ServiceChanged
+        | Code::SharedService
         | Code::UnsafeLink => 4,
         Code::BrowserFailed
         | Code::CallbackTimeout

@@ -22,6 +22,7 @@ pub mod reach;
 pub mod remembered;
 pub mod server;
 pub mod server_name;
+pub mod site;
 pub mod typed;
 pub mod vault;
 pub mod view;

@@ -55,6 +55,7 @@ pub enum Code {
     ScopeNeeded,
     ServerOff,
     ServiceChanged,
+    SharedService,
     SignInNeeded,
     SignInRefused,
     SocketFolder,

@@ -132,6 +132,9 @@ pub struct ServerFacts {
     pub issuers: Vec<String>,
     /// The issuer that its last sign-in ended at.
     pub chosen_issuer: Option<String>,
+    /// The sign-in services of other servers that the person lets this one use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted_services: Vec<String>,
     /// The user's own client that has signed in there, and the issuer that it belongs to.
     pub own_client_at: Option<(String, String)>,
     /// Issuers that want no resource indicator for it, as an older form of this file has them.

@@ -28,7 +28,7 @@ name: string,
  */
 undone: Array<string>, };
 
-export type Code = "already-running" | "browser-failed" | "callback-timeout" | "cancelled" | "client-document" | "config-invalid" | "consent-denied" | "deadline" | "ends-sign-in" | "exchange-refused" | "grant-expired" | "internal" | "invalid-url" | "issuer-mismatch" | "issuer-slash" | "key-ended" | "metadata-invalid" | "name-taken" | "no-authorization-server" | "no-client-document" | "no-registration-route" | "not-awaited" | "not-mcp" | "offline" | "other-user" | "pkce-unsupported" | "port-taken" | "private-address" | "registration-refused" | "resource-mismatch" | "retry" | "scope-needed" | "server-off" | "service-changed" | "sign-in-needed" | "sign-in-refused" | "socket-folder" | "timeout" | "tls-untrusted" | "token-not-accepted" | "too-much" | "tool-failed" | "unknown-client" | "unknown-server" | "unreachable" | "unsafe-link" | "usage" | "vault-absent" | "vault-failed" | "vault-locked" | "vault-slow";
+export type Code = "already-running" | "browser-failed" | "callback-timeout" | "cancelled" | "client-document" | "config-invalid" | "consent-denied" | "deadline" | "ends-sign-in" | "exchange-refused" | "grant-expired" | "internal" | "invalid-url" | "issuer-mismatch" | "issuer-slash" | "key-ended" | "metadata-invalid" | "name-taken" | "no-authorization-server" | "no-client-document" | "no-registration-route" | "not-awaited" | "not-mcp" | "offline" | "other-user" | "pkce-unsupported" | "port-taken" | "private-address" | "registration-refused" | "resource-mismatch" | "retry" | "scope-needed" | "server-off" | "service-changed" | "shared-service" | "sign-in-needed" | "sign-in-refused" | "socket-folder" | "timeout" | "tls-untrusted" | "token-not-accepted" | "too-much" | "tool-failed" | "unknown-client" | "unknown-server" | "unreachable" | "unsafe-link" | "usage" | "vault-absent" | "vault-failed" | "vault-locked" | "vault-slow";
 
 export type Details = { 
 /**
@@ -140,7 +140,11 @@ why: string,
 /**
  * What would be asked for.
  */
-scopes: Array<string>, };
+scopes: Array<string>, 
+/**
+ * Who will use what is allowed, where that is not the sign-in service's own site.
+ */
+notice: string | null, };
 
 export type Identity = { 
 /**
@@ -387,4 +391,8 @@ is_opened: boolean,
 /**
  * The last step.
  */
-step: TraceView | null, };
+step: TraceView | null, 
+/**
+ * Who will use what is allowed, where that is not the sign-in service's own site.
+ */
+notice: string | null, };

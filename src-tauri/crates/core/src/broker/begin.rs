@@ -199,6 +199,7 @@ impl Controller {
             name: slot.config.name.clone(),
             plan: plan.clone(),
             typed,
+            shared: self.shared_services(id),
             deadline: Instant::now() + window,
             browser,
             may_visit: by_person || !self.is_unattended(slot),

@@ -135,6 +135,8 @@ pub enum Command {
     UseOwnClient { name: String, client_id: String, secret: Option<Secret>, answer: Answer<()> },
     /// Forgets how Keyfob is known there.
     ForgetRegistration { name: String, answer: Answer<()> },
+    /// The person lets a server use the sign-in service of another one.
+    AcceptService { name: String, issuer: String, answer: Answer<()> },
     /// A sign-in could not even begin.
     NotBegun { name: String, problem: Problem },
     /// A list of tools was seen.

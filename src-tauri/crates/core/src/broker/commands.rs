@@ -173,6 +173,9 @@ impl Controller {
             Command::ForgetRegistration { name, answer } => {
                 let _ = answer.send(self.forget_registration(&name));
             }
+            Command::AcceptService { name, issuer, answer } => {
+                let _ = answer.send(self.accept_service(&name, &issuer));
+            }
             Command::NotBegun { name, problem } => {
                 let id = self.id_of(&name).ok();
                 if let Some(slot) = id.and_then(|id| self.slots.get_mut(&id)) {

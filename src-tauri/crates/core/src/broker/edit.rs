@@ -395,6 +395,7 @@ impl Controller {
         let facts = self.remembered.facts.servers.entry(before.id.clone()).or_default();
         if slot.config.issuer != before.issuer {
             facts.chosen_issuer = None;
+            facts.accepted_services.clear();
         }
         if slot.config.client_id != before.client_id {
             facts.own_client_at = None;

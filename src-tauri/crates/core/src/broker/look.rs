@@ -20,6 +20,7 @@ use crate::gateway::seat::Seat;
 use crate::locale;
 use crate::problem::{Code, Problem};
 use crate::server::{Kind, State};
+use crate::site;
 use crate::typed::Typed;
 use crate::view::page::{
     Badge, BadgeKind, Details, Entry, Found, FoundSignIn, Identity, Row, Snapshot, TrayPresence,
@@ -122,7 +123,7 @@ impl Controller {
         let told = self.slots.get(&id).and_then(|slot| slot.sign_in.as_ref()).map(|u| &u.told);
         let link = told.into_iter().flatten().rev().find_map(|progress| match progress {
             Progress::Link { link, .. } => Some(Secret::new(link.clone())),
-            Progress::Trace { .. } => None,
+            Progress::Trace { .. } | Progress::Notice { .. } => None,
         });
         link.ok_or_else(|| Problem::new(Code::SignInNeeded).with("server", name))
     }
@@ -155,10 +156,10 @@ impl Controller {
                 Problem::from_sign_in(&error, &server.name, &server.url, &redirect_uri)
             });
             let found = found.map(|survey| Found {
+                sign_in: survey.map(|survey| found_sign_in(survey, &server.url)),
                 url: server.url,
                 name: server.name,
                 known_as,
-                sign_in: survey.map(found_sign_in),
             });
             let _ = answer.send(found);
         });
@@ -188,17 +189,21 @@ fn badge(slot: &Slot, known: Option<&RegistrationView>) -> Option<Badge> {
 fn waiting(told: &[Progress]) -> Waiting {
     let link = told.iter().rev().find_map(|progress| match progress {
         Progress::Link { until, is_opened, .. } => Some((until.clone(), *is_opened)),
-        Progress::Trace { .. } => None,
+        Progress::Trace { .. } | Progress::Notice { .. } => None,
     });
     let step = told.iter().rev().find_map(|progress| match progress {
         Progress::Trace { line } => Some(line.clone()),
-        Progress::Link { .. } => None,
+        Progress::Link { .. } | Progress::Notice { .. } => None,
+    });
+    let notice = told.iter().rev().find_map(|progress| match progress {
+        Progress::Notice { text } => Some(text.clone()),
+        Progress::Link { .. } | Progress::Trace { .. } => None,
     });
     let (until, is_opened) = link.map_or((None, false), |(until, opened)| (Some(until), opened));
-    Waiting { until, is_opened, step }
+    Waiting { until, is_opened, step, notice }
 }
 
-fn found_sign_in(survey: Survey) -> FoundSignIn {
+fn found_sign_in(survey: Survey, server: &str) -> FoundSignIn {
     let way = match survey.way {
         Way::OwnClient => Some(BadgeKind::OwnClient),
         Way::Document => Some(BadgeKind::Cimd),
@@ -216,6 +221,7 @@ fn found_sign_in(survey: Survey) -> FoundSignIn {
         (Way::Ask, _) => "ask",
     };
     FoundSignIn {
+        notice: site::notice(server, &survey.issuer),
         issuer: keyfob_auth::text::without_query(&survey.issuer),
         way,
         why: locale::text("found", why),

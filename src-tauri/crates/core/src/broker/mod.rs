@@ -23,6 +23,7 @@ mod requests;
 #[cfg(test)]
 mod scripted;
 mod secret_renewal;
+mod shared_service;
 mod sign_in;
 mod sign_out;
 mod slot;

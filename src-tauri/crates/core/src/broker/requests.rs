@@ -46,7 +46,11 @@ impl Handle {
             Request::Trace { name } => {
                 to_value(self.ask(|answer| Command::Trace { name, answer }).await?)
             }
-            Request::Connect { name, issuer, browser, deadline } => {
+            Request::Connect { name, issuer, accept, browser, deadline } => {
+                if let Some(issuer) = accept {
+                    let name = name.clone();
+                    self.ask(|answer| Command::AcceptService { name, issuer, answer }).await?;
+                }
                 let window = deadline.map(Duration::from_secs);
                 to_value(self.connect_at(&name, issuer, browser, window, progress).await?)
             }

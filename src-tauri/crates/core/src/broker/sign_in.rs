@@ -13,12 +13,14 @@ use tokio::time::Instant;
 
 use super::at_provider::{AtProvider, Turns};
 use super::report::{Report, ServerReport};
+use super::shared_service::SharedServices;
 use super::turn::Turn;
 use crate::browser::Browser;
 use crate::clock;
 use crate::fetch::Fetch;
 use crate::gateway::callbacks::{Callbacks, PageNews};
 use crate::problem::{Code, Problem};
+use crate::site;
 use crate::typed::Typed;
 use crate::vault::{EntryId, Vault};
 use crate::view::Progress;
@@ -52,6 +54,8 @@ pub(super) struct Task {
     pub plan: Plan,
     /// What the user typed of that, but for the identity provider.
     pub typed: Typed,
+    /// Services that may not be used without a yes.
+    pub(super) shared: SharedServices,
     /// Until when it may take.
     pub deadline: Instant,
     /// How links are opened.
@@ -180,6 +184,7 @@ impl Task {
                     return Err(Problem::new(Code::SignInNeeded).with("server", &self.name));
                 }
                 Next::Browse(visit) => {
+                    self.say_who_uses_it(&flow)?;
                     // Others need not wait for this one's person.
                     if let Some(at_provider) = &mut self.at_provider {
                         at_provider.step_aside();
@@ -199,6 +204,29 @@ impl Task {
             };
             next = flow.step(event, clock::now(), &entropy()?);
         }
+    }
+
+    /// Tells the person who will use what they are about to allow.
+    ///
+    /// # Errors
+    /// The question that is to be answered first, where there is one.
+    fn say_who_uses_it(&self, flow: &SignIn) -> Result<(), Problem> {
+        let Some(issuer) = flow.registration().map(|registration| &registration.issuer) else {
+            return Ok(());
+        };
+        // What is allowed there is for the sign-in service that it vouches at.
+        let provider = self.plan.extensions.identity_provider.as_ref();
+        if provider.is_some_and(|provider| provider.issuer == *issuer) {
+            return Ok(());
+        }
+        let server = self.plan.server.as_str();
+        if let Some(question) = self.shared.question(&self.name, server, issuer) {
+            return Err(question);
+        }
+        if let Some(text) = site::notice(server, issuer) {
+            self.report(ServerReport::Progress(Progress::Notice { text }));
+        }
+        Ok(())
     }
 
     /// Waits for this sign-in's turn at the identity provider; gives why it does not come.

@@ -53,6 +53,9 @@ pub enum Request {
         /// Where, in place of where the server says.
         #[serde(default)]
         issuer: Option<String>,
+        /// A sign-in service of another server that this one may use from now on.
+        #[serde(default)]
+        accept: Option<String>,
         /// How to open the link; the setting's way when absent.
         browser: Option<Browser>,
         /// How long to wait for the person, in seconds; ten minutes when absent.

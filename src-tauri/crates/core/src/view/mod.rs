@@ -245,6 +245,11 @@ pub enum Progress {
         /// The line.
         line: TraceView,
     },
+    /// Something to be known before anything is allowed.
+    Notice {
+        /// The sentence.
+        text: String,
+    },
     /// The browser is being sent somewhere; the link is the real one, to be copied.
     Link {
         /// The link.

@@ -224,6 +224,8 @@ pub struct Waiting {
     pub is_opened: bool,
     /// The last step.
     pub step: Option<TraceView>,
+    /// Who will use what is allowed, where that is not the sign-in service's own site.
+    pub notice: Option<String>,
 }
 
 /// One server, with all that is known of it.
@@ -346,6 +348,8 @@ pub struct FoundSignIn {
     /// What would be asked for.
     #[cfg_attr(test, ts(as = "Vec<String>"))]
     pub scopes: Vec<Shown>,
+    /// Who will use what is allowed, where that is not the sign-in service's own site.
+    pub notice: Option<String>,
 }
 
 /// One tool of a server.

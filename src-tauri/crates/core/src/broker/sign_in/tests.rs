@@ -84,6 +84,7 @@ impl AtTheBrowser {
         typed.add(plan.server.url(), None);
         let task = Task {
             typed,
+            shared: Default::default(),
             may_visit: true,
             at_provider: None,
             provider_turns: Default::default(),
