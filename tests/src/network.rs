@@ -34,6 +34,7 @@ impl Network {
     ///
     /// # Panics
     /// When the test has failed inside, or this machine makes no namespaces.
+    #[expect(clippy::print_stderr, reason = "the way to say it in a test")]
     pub fn inside(test: &str) -> Option<Self> {
         if let Ok(hosts) = std::env::var(INSIDE) {
             return Some(Self::set_up(hosts));

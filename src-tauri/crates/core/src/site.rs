@@ -2,6 +2,7 @@
 //! one's.
 
 use keyfob_auth::server_url::is_loopback;
+use keyfob_auth::text::Shown;
 use url::{Host, Url};
 
 use crate::locale;
@@ -44,7 +45,8 @@ pub fn origin(issuer: &str) -> String {
 /// no letter looks like another.
 pub fn host(text: &str) -> String {
     let url = Url::parse(text).ok();
-    url.and_then(|url| url.host_str().map(keyfob_auth::text::shown)).unwrap_or_default()
+    let host = url.as_ref().and_then(Url::host_str).map(Shown::quotation);
+    host.unwrap_or_default().into()
 }
 
 /// What a person is told before they allow anything: who will use it, where that is somebody else
@@ -57,6 +59,7 @@ pub fn notice(server: &str, issuer: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use keyfob_auth::text::Shown;
     use url::Url;
 
     use super::{host, is_same, is_same_service, notice, site};
