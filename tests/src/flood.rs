@@ -19,6 +19,8 @@ pub enum Endless {
     Json,
     /// A short text that makes a tree of many values.
     Values,
+    /// The same in pages.
+    ValuePages,
     /// The pages of the list of tools.
     Pages,
     /// Small pages of the list of tools.
@@ -144,15 +146,18 @@ async fn answer(
         let result = json!({"tools": tools, "nextCursor": next});
         json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string()
     };
+    let values = |count: usize| {
+        let (id, tools) = (&asked["id"], "{\"\":0},".repeat(count));
+        let result = format!(r#"{{"tools":[{tools}0],"nextCursor":"{count}"}}"#);
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+    };
     let next = asked["params"]["cursor"].as_str().and_then(|at| at.parse().ok()).unwrap_or(0) + 1;
     let once = match endless {
         Endless::Pages => page(1000, &next.to_string()),
         Endless::SmallPages => page(1, &next.to_string()),
         Endless::Circle => page(1, "1"),
-        Endless::Values => {
-            let values = "{\"\":0},".repeat(1_000_000);
-            format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"tools":[{values}0]}}}}"#, asked["id"])
-        }
+        Endless::Values => values(1_000_000),
+        Endless::ValuePages => values(60_000),
         _ => String::new(),
     };
     if !once.is_empty() {

@@ -1,5 +1,5 @@
 //! What is over is gone from the broker's memory as well.
-#![expect(clippy::expect_used, clippy::panic, reason = "test code")]
+#![expect(clippy::expect_used, reason = "test code")]
 
 use std::time::{Duration, Instant};
 

@@ -14,7 +14,7 @@ use super::message::Message;
 use super::pace::{Pace, Stretch};
 use super::{Bridge, HEAD_WAIT};
 use crate::gateway::answer::Response;
-use crate::mcp::{Messages, Mirror, mirrored, parsed};
+use crate::mcp::{LARGEST, Messages, Mirror, mirrored, parsed};
 
 /// Longest revision that is taken over from a server, in bytes: it goes into a header.
 const LONGEST_VERSION: usize = 64;
@@ -126,7 +126,11 @@ impl Bridge {
         let mut opened = Session::default();
         opened.open(opening, &response);
         let mut messages = Messages::of(response);
+        // Others wait for this: what says much and not that ends it as well.
+        let mut left = LARGEST;
         while let Ok(Some(text)) = messages.next().await {
+            let Some(less) = left.checked_sub(text.len()) else { break };
+            left = less;
             if opening.is_answer(&text) {
                 opened.seen(&opening.method, text);
                 let is_open = opened.version.is_some();

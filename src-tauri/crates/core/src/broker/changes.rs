@@ -44,7 +44,7 @@ impl Controller {
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         slot.pause = Pause::none();
         match (&slot.state, slot.grant.is_some()) {
-            (State::VaultBlocked(_), true) => slot.save_again_at = Some(clock::now()),
+            (State::VaultBlocked(_), true) => slot.vault_again_at = Some(clock::now()),
             (State::VaultBlocked(_), false) => self.step(&id, Event::TurnedOn),
             (State::Offline(_), _) => self.probe(&id),
             _ => {}

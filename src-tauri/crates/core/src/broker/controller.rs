@@ -198,7 +198,7 @@ impl Controller {
             State::Offline(state) if self.probes => Some(state.retry_at),
             _ => None,
         });
-        let saves = self.slots.values().filter_map(|slot| slot.save_again_at);
+        let saves = self.slots.values().filter_map(|slot| slot.vault_again_at);
         retries.chain(saves).chain(self.next_secret()).min()
     }
 
@@ -220,17 +220,21 @@ impl Controller {
         for id in due {
             self.probe(&id);
         }
-        self.save_again(now);
+        self.ask_vault_again(now);
         self.look_after_secrets();
     }
 
-    /// Tries again to save what could not be saved.
-    fn save_again(&mut self, now: Timestamp) {
+    /// Tries again to save what could not be saved, and to read what could not be read.
+    fn ask_vault_again(&mut self, now: Timestamp) {
+        let mut unread = Vec::new();
         for (id, slot) in &mut self.slots {
-            if slot.save_again_at.is_none_or(|at| at > now) {
+            if slot.vault_again_at.is_none_or(|at| at > now) {
                 continue;
             }
-            slot.save_again_at = None;
+            slot.vault_again_at = None;
+            if slot.grant.is_none() && matches!(slot.state, State::VaultBlocked(_)) {
+                unread.push(id.clone());
+            }
             let (Some(grant), Ok(entry)) = (&slot.grant, entry(EntryKind::Grant, id)) else {
                 continue;
             };
@@ -241,6 +245,9 @@ impl Controller {
                 let is_saved = vault.put(&entry, text).await.is_ok();
                 let _ = reports.send(Report { server, report: ServerReport::Saved(is_saved) });
             });
+        }
+        for id in unread {
+            self.step(&id, Event::TurnedOn);
         }
     }
 

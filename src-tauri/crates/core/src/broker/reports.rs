@@ -25,6 +25,9 @@ use crate::view::{Progress, RegistrationView, TraceView};
 /// When a token that could not be saved is tried again.
 pub(super) const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
+/// When a keychain that was too slow to be read is read again.
+const READ_AGAIN: Duration = Duration::from_secs(30);
+
 /// First and longest pause after a refresh that could not be made.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -92,6 +95,9 @@ impl Controller {
             }
             Err(problem) => {
                 warn!(server = %slot.config.name, %problem, "the keychain could not be read");
+                // A locked one is not asked by itself: that would open its prompt.
+                let is_slow = problem.code == Code::VaultSlow;
+                slot.vault_again_at = is_slow.then(|| clock::now().plus(READ_AGAIN));
                 slot.last_failure = Some(problem);
                 Event::VaultFailed
             }
@@ -325,7 +331,7 @@ impl Controller {
                 slot.unclear = 0;
                 slot.pause = Pause::none();
                 slot.is_unsaved = unsaved.is_some();
-                slot.save_again_at = match &unsaved {
+                slot.vault_again_at = match &unsaved {
                     // Asking a locked keychain again would only open its prompt again.
                     None | Some(VaultError::Locked | VaultError::Denied) => None,
                     Some(_) => Some(now.plus(SAVE_AGAIN)),
@@ -398,7 +404,7 @@ impl Controller {
     fn saved(&mut self, id: &str, is_saved: bool) {
         let Some(slot) = self.slots.get_mut(id) else { return };
         slot.is_unsaved = !is_saved;
-        slot.save_again_at = (!is_saved).then(|| clock::now().plus(LONGEST_PAUSE));
+        slot.vault_again_at = (!is_saved).then(|| clock::now().plus(LONGEST_PAUSE));
         if is_saved {
             slot.last_failure.take_if(|problem| problem.is_of_vault());
             self.step(id, Event::Renewed);

@@ -117,8 +117,8 @@ pub struct Slot {
     pub waiters: Vec<Waiter>,
     /// A renewed token could not be saved.
     pub is_unsaved: bool,
-    /// When that is tried again.
-    pub save_again_at: Option<Timestamp>,
+    /// When the keychain is asked again, to keep that or to read what it did not give.
+    pub vault_again_at: Option<Timestamp>,
     /// Who watches the sign-ins that held requests start.
     pub watcher: Option<mpsc::UnboundedSender<Progress>>,
     /// How links are opened for this server alone (a session's choice).
@@ -155,7 +155,7 @@ impl Slot {
             sign_in: None,
             waiters: Vec::new(),
             is_unsaved: false,
-            save_again_at: None,
+            vault_again_at: None,
             watcher: None,
             browser: None,
         }

@@ -19,8 +19,15 @@ use crate::problem::{Code, Problem};
 /// Largest single message, in bytes: what a client may send in one line, it may be sent.
 pub const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Most values in a message that is parsed. As a tree a value takes up to some hundred times what
-/// it takes as text.
+/// Most that is read of a list, and of any answer that is awaited without a person who asked for
+/// it, in bytes.
+const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+
+/// Most pages of a list that are read.
+pub const MOST_PAGES: usize = 100;
+
+/// Most values in a message, or a list, that is parsed. As a tree a value takes up to some hundred
+/// times what it takes as text.
 const MOST_VALUES: usize = 200_000;
 
 /// Longest event id that is kept for resuming, in bytes; it goes into a header.
@@ -32,15 +39,15 @@ pub enum TooMuch {
     /// A message is longer than [`LARGEST`].
     #[error("one message has more than {} MiB", LARGEST >> 20)]
     Bytes,
-    /// A message that has to be parsed has more than [`MOST_VALUES`].
-    #[error("one message has more than {MOST_VALUES} values")]
+    /// What has to be parsed has more than [`MOST_VALUES`].
+    #[error("one answer has more than {MOST_VALUES} values")]
     Values,
-    /// A whole answer is longer than this many bytes.
-    #[error("one answer has more than {} MiB", .0 >> 20)]
-    Answer(usize),
-    /// A list has more pages than this.
-    #[error("one list has more than {0} pages")]
-    Pages(usize),
+    /// A list, or another answer that is bounded as a whole, is longer than [`LARGEST_ANSWER`].
+    #[error("one answer has more than {} MiB", LARGEST_ANSWER >> 20)]
+    Answer,
+    /// A list has more than [`MOST_PAGES`].
+    #[error("one list has more than {MOST_PAGES} pages")]
+    Pages,
 }
 
 impl TooMuch {
@@ -50,11 +57,44 @@ impl TooMuch {
     }
 }
 
+/// How much may come of an answer that is bounded as a whole: a list with all its pages.
+#[derive(Debug)]
+pub struct Allowance {
+    bytes: usize,
+    values: usize,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { bytes: LARGEST_ANSWER, values: MOST_VALUES }
+    }
+}
+
+impl Allowance {
+    /// Parses one more message of it; `None` when it is not JSON.
+    ///
+    /// # Errors
+    /// When that is more than is left.
+    pub fn parsed(&mut self, text: &str) -> Result<Option<Value>, TooMuch> {
+        self.bytes = self.bytes.checked_sub(text.len()).ok_or(TooMuch::Answer)?;
+        self.values = self.values.checked_sub(values(text)).ok_or(TooMuch::Values)?;
+        Ok(serde_json::from_str(text).ok())
+    }
+}
+
 /// Parses a message; `None` when it is not JSON.
 ///
 /// # Errors
 /// When its tree would take too much memory.
 pub fn parsed(text: &str) -> Result<Option<Value>, TooMuch> {
+    if values(text) > MOST_VALUES {
+        return Err(TooMuch::Values);
+    }
+    Ok(serde_json::from_str(text).ok())
+}
+
+/// How many values a text has at most, found without making a tree of it.
+fn values(text: &str) -> usize {
     let (mut values, mut in_string, mut is_escaped) = (0, false, false);
     for byte in text.bytes() {
         match byte {
@@ -65,10 +105,7 @@ pub fn parsed(text: &str) -> Result<Option<Value>, TooMuch> {
             _ => {}
         }
     }
-    if values > MOST_VALUES {
-        return Err(TooMuch::Values);
-    }
-    Ok(serde_json::from_str(text).ok())
+    values
 }
 
 type Source = UnsyncBoxBody<Bytes, io::Error>;
@@ -222,7 +259,7 @@ mod tests {
     use http_body_util::{BodyExt, StreamBody};
     use hyper::body::Frame;
 
-    use super::{LARGEST, MOST_VALUES, Messages, TooMuch, parsed};
+    use super::{Allowance, LARGEST, MOST_VALUES, Messages, TooMuch, parsed};
 
     /// An answer that comes in these pieces.
     fn answer(
@@ -278,5 +315,9 @@ mod tests {
         let text = format!("[\"{}\\\\\"]", ",[{\\\"".repeat(MOST_VALUES));
         assert!(parsed(&text).expect("no values").is_some(), "a text is one value");
         assert_eq!(parsed("{"), Ok(None));
+        let mut allowance = Allowance::default();
+        assert!(allowance.parsed(&of(MOST_VALUES / 2)).is_ok());
+        let of_both = allowance.parsed(&of(MOST_VALUES / 2));
+        assert_eq!(of_both, Err(TooMuch::Values), "the pages of a list count together");
     }
 }

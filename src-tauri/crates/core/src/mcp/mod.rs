@@ -5,6 +5,7 @@ mod messages;
 mod mirror;
 mod session;
 
+use self::messages::{Allowance, MOST_PAGES};
 pub use self::messages::{LARGEST, Messages, TooMuch, parsed};
 pub use self::mirror::{Mirror, mirrored};
 pub use self::session::Session;

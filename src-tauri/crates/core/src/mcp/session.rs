@@ -5,20 +5,15 @@ use std::collections::HashSet;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{ACCEPT, LEGACY, MODERN, Messages, Mirror, TooMuch, mirrored, parsed};
+use super::{
+    ACCEPT, Allowance, LEGACY, MODERN, MOST_PAGES, Messages, Mirror, TooMuch, mirrored, parsed,
+};
 use crate::broker::command::{ClientKey, Command};
 use crate::broker::{Handle, KeyTerms};
 use crate::fetch;
 use crate::gateway::answer::OWN_MARK;
 use crate::gateway::relay;
 use crate::problem::{Code, Problem};
-
-/// Most pages of a list that are read.
-const MOST_PAGES: usize = 100;
-
-/// Most that is read of a list, and of any answer that is awaited without a person who asked for it,
-/// in bytes.
-const LARGEST_LIST: usize = 8 * 1024 * 1024;
 
 /// A visit with a key of its own, which ends with it.
 pub struct Session {
@@ -52,8 +47,9 @@ impl Session {
             "capabilities": {},
             "clientInfo": { "name": "keyfob", "version": env!("CARGO_PKG_VERSION") },
         });
-        let mut most = LARGEST_LIST;
-        let (status, headers, answer) = opening.exchange("initialize", params, &mut most).await?;
+        let mut allowance = Allowance::default();
+        let (status, headers, answer) =
+            opening.exchange("initialize", params, Some(&mut allowance)).await?;
         match answer.as_ref().and_then(|answer| answer.get("result")) {
             Some(result) => {
                 let version = result.get("protocolVersion").and_then(Value::as_str);
@@ -78,17 +74,17 @@ impl Session {
     /// # Errors
     /// When it does not list them.
     pub async fn tools(&mut self) -> Result<Vec<Value>, Problem> {
-        let (mut tools, mut most) = (Vec::new(), LARGEST_LIST);
+        let (mut tools, mut allowance) = (Vec::new(), Allowance::default());
         let (mut cursor, mut cursors) = (None::<Value>, HashSet::new());
         for page in 0.. {
             if page == MOST_PAGES {
-                return Err(TooMuch::Pages(MOST_PAGES).problem(&self.key.server));
+                return Err(TooMuch::Pages.problem(&self.key.server));
             }
             let params = match &cursor {
                 Some(cursor) => json!({ "cursor": cursor }),
                 None => json!({}),
             };
-            let mut result = self.request("tools/list", params, &mut most).await?;
+            let mut result = self.request("tools/list", params, Some(&mut allowance)).await?;
             if let Some(Value::Array(page)) = result.get_mut("tools").map(Value::take) {
                 tools.extend(page);
             }
@@ -117,18 +113,17 @@ impl Session {
             self.tools().await?;
         }
         // A tool may report its progress for as long as it takes.
-        let mut unlimited = usize::MAX;
         let params = json!({ "name": tool, "arguments": arguments });
-        self.request("tools/call", params, &mut unlimited).await
+        self.request("tools/call", params, None).await
     }
 
     async fn request(
         &mut self,
         method: &str,
         params: Value,
-        most: &mut usize,
+        allowance: Option<&mut Allowance>,
     ) -> Result<Value, Problem> {
-        let (status, headers, answer) = self.exchange(method, params, most).await?;
+        let (status, headers, answer) = self.exchange(method, params, allowance).await?;
         match answer {
             Some(Value::Object(mut answer)) if answer.contains_key("result") => {
                 Ok(answer.remove("result").unwrap_or_default())
@@ -142,13 +137,13 @@ impl Session {
         self.send(Method::POST, Some(&message)).await.map(drop)
     }
 
-    /// Sends a request and waits for the message that answers it; `most` is how much may come until
-    /// then, and what is left of that.
+    /// Sends a request and waits for the message that answers it, within the allowance where there
+    /// is one for all that comes until then.
     async fn exchange(
         &mut self,
         method: &str,
         mut params: Value,
-        most: &mut usize,
+        mut allowance: Option<&mut Allowance>,
     ) -> Result<(StatusCode, HeaderMap, Option<Value>), Problem> {
         self.next_id += 1;
         let id = json!(self.next_id);
@@ -166,8 +161,11 @@ impl Session {
         let mut messages = Messages::of(relay::answer(response));
         let too_much = |what: TooMuch| what.problem(&self.key.server);
         while let Some(text) = messages.next().await.map_err(too_much)? {
-            *most = most.checked_sub(text.len()).ok_or(too_much(TooMuch::Answer(LARGEST_LIST)))?;
-            let Some(answer) = parsed(&text).map_err(too_much)? else { continue };
+            let answer = match &mut allowance {
+                Some(allowance) => allowance.parsed(&text),
+                None => parsed(&text),
+            };
+            let Some(answer) = answer.map_err(too_much)? else { continue };
             let is_answer = answer.get("id") == Some(&id) || answer.get("id") == Some(&Value::Null);
             if is_answer && answer.get("method").is_none() {
                 return Ok((status, headers, Some(answer)));
