@@ -1,6 +1,5 @@
 //! No server gets a page at the gateway's own origin, where it would find the keys of others.
 //! `tests/tests/desktop/origin.rs` shows the same in real browsers.
-#![expect(clippy::unwrap_used, reason = "test code")]
 
 use keyfob_tests::door::{Door, Way};
 use keyfob_tests::rpc::Reply;

@@ -1,4 +1,5 @@
 //! What ends with a key and with a sign-in: everything that was under way with it, at once.
+#![expect(clippy::expect_used, reason = "test code")]
 
 use std::time::Duration;
 

@@ -195,15 +195,22 @@ pub fn answer(upstream: reqwest::Response) -> Response {
 /// Whether the length of an answer can be read in one way only. We take off the one coding that
 /// frames; what any other has done to the body, the client would not learn.
 fn is_framed(status: StatusCode, headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return true };
     // These have no body, whatever they say.
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return true;
     }
-    coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-        && codings.next().is_none()
-        && !headers.contains_key(CONTENT_LENGTH)
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let (length, coding) = (lengths.next(), codings.next());
+    if lengths.next().is_some() || codings.next().is_some() {
+        return false;
+    }
+    match (length, coding) {
+        (None, None) => true,
+        (Some(length), None) => length.as_bytes().iter().all(u8::is_ascii_digit),
+        (None, Some(coding)) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
