@@ -256,6 +256,7 @@ mod tests {
             "https://a/\u{202e}x",
             "https://a/x y",
             "https://a/\u{200b}",
+            "https://a/x\u{200d}y",
         ] {
             assert!(!is_usable_endpoint(bad), "{bad:?}");
         }

@@ -18,7 +18,7 @@ pub const LONGEST_QUOTATION: usize = 200;
 const LONGEST_SENTENCE: usize = 600;
 
 /// Longest client id, scope or URL that is shown, in characters. What is longer is not used.
-const LONGEST_IDENTIFIER: usize = 4096;
+const LONGEST_IDENTIFIER: usize = 16 * 1024;
 
 /// Text as it came from a server, a page or a file that others can write.
 ///
@@ -200,7 +200,7 @@ pub fn lines(text: &str) -> String {
 /// Whether a text holds a character that acts or is not seen, and so has no place in an identifier
 /// or a URL.
 pub fn has_hidden(text: &str) -> bool {
-    text.chars().any(|c| c.is_control() || cleaning::is_hidden(c))
+    text.chars().any(|c| c.is_control() || cleaning::is_hidden(c) || cleaning::is_joiner(c))
 }
 
 /// JSON with every character that acts or is not seen written as an escape: the same meaning, and

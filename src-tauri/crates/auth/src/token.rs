@@ -3,6 +3,8 @@
 //!
 //! The requests are built by the `oauth2` crate; a one-shot client captures what it would send.
 
+mod limits;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -20,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::form_urlencoded::{self, Serializer};
 
+pub use self::limits::LONGEST_TOKEN;
+pub(crate) use self::limits::{TokenFaults, check_token};
 use crate::error_code::ErrorCode;
 use crate::jwt;
 use crate::registration::{AuthMethod, Registration};
@@ -73,53 +77,6 @@ pub enum TokenError {
     #[error("the sign-in service's answer cannot be used: {0}")]
     Unusable(&'static str),
 }
-
-/// Longest token that is taken, in bytes. It goes into a header and into the keychain.
-pub const LONGEST_TOKEN: usize = 16 * 1024;
-
-/// Checks a token against RFC 6749 appendices A.12 and A.17 as far as a header can hold it: visible
-/// ASCII.
-pub(crate) fn check_token(token: &str, faults: TokenFaults) -> Result<(), &'static str> {
-    if token.len() > LONGEST_TOKEN {
-        return Err(faults.too_long);
-    }
-    match token.bytes().all(|c| c.is_ascii_graphic()) {
-        true => Ok(()),
-        false => Err(faults.not_visible),
-    }
-}
-
-/// What is said of a token that is not taken.
-#[derive(Clone, Copy)]
-pub(crate) struct TokenFaults {
-    pub(crate) too_long: &'static str,
-    pub(crate) not_visible: &'static str,
-}
-
-/// The members of an answer that hold tokens.
-const TOKENS: [(&str, TokenFaults); 3] = [
-    (
-        "access_token",
-        TokenFaults {
-            too_long: "its access token has more than 16 kB",
-            not_visible: "its access token has characters other than visible ASCII",
-        },
-    ),
-    (
-        "refresh_token",
-        TokenFaults {
-            too_long: "its refresh token has more than 16 kB",
-            not_visible: "its refresh token has characters other than visible ASCII",
-        },
-    ),
-    (
-        "id_token",
-        TokenFaults {
-            too_long: "its ID token has more than 16 kB",
-            not_visible: "its ID token has characters other than visible ASCII",
-        },
-    ),
-];
 
 /// The request that redeems a code (RFC 6749 section 4.1.3). `None` when an endpoint is no URL.
 pub fn exchange(
@@ -237,7 +194,7 @@ pub fn parse_as(
     now: Timestamp,
 ) -> Result<Tokens, TokenError> {
     let mut normal = normalize(response)?;
-    for (name, faults) in TOKENS {
+    for (name, faults) in limits::TOKENS {
         let token = normal.get(name).and_then(Value::as_str).unwrap_or_default();
         check_token(token, faults).map_err(TokenError::Unusable)?;
     }

@@ -59,7 +59,8 @@ pub(super) fn is_hidden(c: char) -> bool {
     )
 }
 
-fn is_joiner(c: char) -> bool {
+/// Whether a character joins its neighbours, or keeps them from joining.
+pub(super) fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 

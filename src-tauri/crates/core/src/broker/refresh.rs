@@ -124,9 +124,13 @@ pub(super) async fn refresh(mut grant: Box<Grant>, fetch: Fetch, kept: Kept) -> 
     match parsed {
         Ok(tokens) => {
             let mut renewed = grant;
+            let odd_scopes = tokens.odd_scopes;
             renewed.renew(tokens);
             let unsaved = kept.save(&renewed).await;
             let mut line = line("renewed".to_owned()).target(&target);
+            if odd_scopes > 0 {
+                line = line.reason(format!("{odd_scopes} odd scopes left out"));
+            }
             if departs {
                 line = line
                     .decision("without a resource indicator from now on")

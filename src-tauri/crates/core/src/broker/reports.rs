@@ -7,6 +7,7 @@ use keyfob_auth::flow::{Memo, SignInError};
 use keyfob_auth::grant::{Grant, encode_registration};
 use keyfob_auth::metadata::MOST_ENTRIES;
 use keyfob_auth::registration::RegistrationKind;
+use keyfob_auth::text::Shown;
 use keyfob_auth::trace::{TraceStep, Weight};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -178,6 +179,7 @@ impl Controller {
                 }
                 // The new one, where it comes to one, takes its place in the vault.
                 Memo::RegistrationGone { issuer, client_id, redirect_uri } => {
+                    let client_id = Shown::identifier(&client_id);
                     info!(%issuer, %client_id, "the registration is gone");
                     let name = registration_id(&issuer, &redirect_uri);
                     self.remembered.facts.registrations.retain(|known| *known != name);
