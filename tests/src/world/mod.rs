@@ -111,7 +111,9 @@ impl Keyfob {
         }
         // What root has built may lie where nobody else can enter.
         let program = self.root.path().join("bin/keyfob");
-        std::fs::copy(&self.program, &program).expect("a copy");
+        // A file that this process has open for writing cannot be run while it starts others.
+        let copied = std::process::Command::new("cp").arg(&self.program).arg(&program).status();
+        assert!(copied.expect("cp").success(), "{} cannot be copied", self.program.display());
         self.program = program;
         self.user = Some(user);
         self.give_home();
