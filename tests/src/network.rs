@@ -34,13 +34,12 @@ impl Network {
     ///
     /// # Panics
     /// When the test has failed inside, or this machine makes no namespaces.
-    #[expect(clippy::print_stderr, reason = "the way to say it in a test")]
     pub fn inside(test: &str) -> Option<Self> {
         if let Ok(hosts) = std::env::var(INSIDE) {
             return Some(Self::set_up(hosts));
         }
         if std::env::var(WITHOUT).as_deref() == Ok("1") {
-            eprintln!("NOT TESTED: {test} needs network namespaces, and {WITHOUT}=1 leaves it out");
+            say(&format!("NOT TESTED: {test} needs network namespaces ({WITHOUT}=1)"));
             return None;
         }
         let possible = unshare().arg("true").output();
@@ -58,7 +57,7 @@ impl Network {
             .output()
             .expect("unshare");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        eprintln!("{said}{}", String::from_utf8_lossy(&output.stderr));
+        say(&format!("{said}{}", String::from_utf8_lossy(&output.stderr)));
         assert!(output.status.success(), "{test} failed inside of its network");
         assert!(said.contains("1 passed"), "there is no test of the name {test} in this program");
         None
@@ -166,6 +165,11 @@ async fn record(mut stream: TcpStream, log: Arrivals) {
     while let Ok(read @ 1..) = stream.read(&mut bytes).await {
         log.0.lock().expect("a log")[place].1 += read;
     }
+}
+
+#[expect(clippy::print_stderr, reason = "the way to say it in a test")]
+fn say(text: &str) {
+    eprintln!("{text}");
 }
 
 fn unshare() -> Command {

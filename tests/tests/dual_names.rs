@@ -133,6 +133,9 @@ async fn a_service_whose_name_leads_here_after_the_sign_in_gets_nothing_here() {
     assert_eq!(arrivals.seen(), [], "at the refresh");
 
     network.name(&[(PUBLIC, "mcp.example"), (HERE, "as.example"), (HERE, "login.example")]);
+    // A connection that is open already leads where it led.
+    network.withdraw().await;
+    lead(&mut network, PUBLIC, &scene).await;
     let output = scene.keyfob.run(&["refresh", "s"]).await;
     assert_ne!(output.code, Some(0), "{output}");
     let trace = scene.keyfob.run(&["trace", "s"]).await.ok();

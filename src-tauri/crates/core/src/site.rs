@@ -106,7 +106,7 @@ mod tests {
             notice("https://mcp.evil.example/mcp", "https://github.com/login").as_deref(),
             Some("What you allow at github.com will be used by mcp.evil.example.")
         );
-        assert_eq!(host("https://g\u{456}thub.com/"), "xn--gthub-r8d.com");
+        assert_eq!(host("https://g\u{456}thub.com/"), "xn--gthub-n2e.com");
         assert_eq!(host("nonsense"), "");
     }
 }
