@@ -86,9 +86,12 @@ impl fmt::Debug for Saving {
     }
 }
 
+/// Puts a content on the disk.
+type Write = dyn Fn(&[u8]) + Send + Sync;
+
 #[derive(Clone)]
 struct Writer {
-    write: Arc<dyn Fn(&[u8]) + Send + Sync>,
+    write: Arc<Write>,
     /// How many contents were handed over, and up to which one is on the disk.
     counts: Arc<watch::Sender<Counts>>,
     next: Arc<Mutex<Next>>,
