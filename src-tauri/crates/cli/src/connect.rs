@@ -55,7 +55,7 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
                 if !typed.agrees(&problem.message).await {
                     break Err(problem);
                 }
-                accept = problem.params.get("issuer").cloned();
+                accept = problem.params.get("issuer").cloned().map(String::from);
             }
             (told, _) => break told,
         }

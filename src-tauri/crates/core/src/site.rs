@@ -59,7 +59,6 @@ pub fn notice(server: &str, issuer: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use keyfob_auth::text::Shown;
     use url::Url;
 
     use super::{host, is_same, is_same_service, notice, site};
