@@ -1,4 +1,6 @@
-//! Secrets stay where they belong: not in files, logs, arguments, links or answers, and not with other programs.
+//! Secrets stay where they belong: not in files, logs, arguments, links or answers, and not with other
+//! programs.
+#![expect(clippy::expect_used, reason = "test code")]
 
 use keyfob_tests::authserver::{Cimd, Dcr, StaticClient};
 use keyfob_tests::random::secret;
@@ -135,9 +137,9 @@ fn noting(scene: &Scene, name: &str, program: &str) -> (String, std::path::PathB
     let noted = scene.keyfob.scratch().join(format!("{name}-environment"));
     let path = scene.keyfob.scratch().join("bin").join(name);
     let script = format!("#!/bin/sh\nenv >'{}'\nexec '{program}' \"$@\"\n", noted.display());
-    std::fs::write(&path, script).unwrap();
+    std::fs::write(&path, script).expect("a script");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&path, mode).unwrap();
+    std::fs::set_permissions(&path, mode).expect("a script");
     (path.display().to_string(), noted)
 }
 
