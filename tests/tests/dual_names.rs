@@ -1,7 +1,6 @@
 //! Names that lead to an address of the Internet and to this machine, or now to the one and now to
 //! the other: whoever owns such a name gets no byte to a service on loopback.
 #![cfg(target_os = "linux")]
-#![expect(clippy::expect_used, reason = "test code")]
 
 use std::net::Ipv4Addr;
 
