@@ -8,7 +8,7 @@ help: ## this list
 test: ## everything that has to pass: page, lint, unit, black-box, keychain, desktop, official suite, interop (installs what is missing)
 	@tests/run/all.sh
 
-lint: ## formatting, clippy, licences, the rules between the crates
+lint: ## formatting, clippy, licences, known faults of dependencies, the rules between the crates
 	@tests/run/install.sh lint
 	@tests/run/lint.sh
 
