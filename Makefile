@@ -32,7 +32,7 @@ pictures: ## screenshots of every state into docs/images, from the real app in a
 	@tests/run/install.sh pictures
 	@tests/run/pictures.sh
 
-soak: ## each fuzz target for ten minutes
+soak: ## sign-ins at hostile servers, then each fuzz target for ten minutes
 	@tests/run/install.sh soak
 	@tests/run/soak.sh
 

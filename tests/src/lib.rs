@@ -16,6 +16,7 @@ pub mod dochost;
 pub mod door;
 pub mod flow;
 pub mod host;
+pub mod hostile;
 pub mod journal;
 pub mod keychain;
 pub mod machine;
