@@ -33,6 +33,7 @@ pub(crate) fn handler() -> impl Fn(Invoke) -> bool + Send + Sync + 'static {
         copy_link,
         paste_address,
         connect_at,
+        accept_service,
         edit,
         identity,
         check_document,
@@ -51,6 +52,9 @@ pub(crate) fn handler() -> impl Fn(Invoke) -> bool + Send + Sync + 'static {
         copy_address,
         copy_report,
         copy_setup,
+        revoke_key,
+        revoke_known_keys,
+        keep_keys,
         start_again,
         quit
     ]
@@ -147,6 +151,12 @@ async fn connect(desk: State<'_, Desk>, name: String) -> Answer<()> {
 #[tauri::command]
 async fn connect_at(desk: State<'_, Desk>, name: String, issuer: String) -> Answer<()> {
     shell::connect_at(&desk, &name, Some(issuer)).await
+}
+
+/// A server may use the sign-in service of another one from now on.
+#[tauri::command]
+async fn accept_service(desk: State<'_, Desk>, name: String, issuer: String) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::AcceptService { name, issuer, answer }).await
 }
 
 #[tauri::command]
@@ -282,8 +292,22 @@ async fn copy_setup(desk: State<'_, Desk>, name: String, client: String) -> Answ
     let kind = ClientKind::parse(&client).ok_or_else(|| {
         Problem::new(Code::Usage).with("cause", format_args!("there is no client {client:?}"))
     })?;
-    let key = desk.handle()?.make_key(&client, &name, true, false).await?;
-    desk.copy_secret(&kind.setup(&key))
+    desk.copy_secret(&kind.setup_for(&desk.handle()?, &client, &name).await?)
+}
+
+#[tauri::command]
+async fn revoke_key(desk: State<'_, Desk>, name: String, client: String) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::RevokeKeysFor { client, name, answer }).await
+}
+
+#[tauri::command]
+async fn revoke_known_keys(desk: State<'_, Desk>) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::RevokeKnownKeys { answer }).await
+}
+
+#[tauri::command]
+async fn keep_keys(desk: State<'_, Desk>) -> Answer<()> {
+    desk.handle()?.ask(|answer| Command::KeepKeys { answer }).await
 }
 
 #[tauri::command]

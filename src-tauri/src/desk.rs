@@ -59,6 +59,7 @@ impl Desk {
             redirect_uris: Vec::new(),
             has_document: false,
             keeps_in_memory: false,
+            clients_to_rotate: Vec::new(),
             tray: TrayPresence::Looking,
         });
         let place = Arc::new(Mutex::new(Place::List));

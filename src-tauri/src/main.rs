@@ -18,6 +18,7 @@ use clap::{Parser, ValueEnum};
 use keyfob_core::broker::{self, Defaults, Host, Options, Predecessor, Running};
 use keyfob_core::paths::Paths;
 use keyfob_core::problem::{Code, Problem};
+use keyfob_core::process_memory;
 use tauri::RunEvent;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     if let Some(level) = arguments.log {
         log_to_stderr(level);
     }
+    process_memory::seal();
     match run(&arguments, began) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

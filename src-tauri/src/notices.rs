@@ -145,6 +145,7 @@ mod tests {
             redirect_uris: Vec::new(),
             has_document: false,
             keeps_in_memory: false,
+            clients_to_rotate: Vec::new(),
             tray: TrayPresence::There,
         }
     }

@@ -29,6 +29,8 @@ await() {
   exit 1
 }
 
+# Without this, only root could read what the app needs.
+export KEYFOB_DEBUGGABLE=1
 "$bare" >/dev/null 2>&1 &
 bare_pid=$!
 KEYFOB_HOME=$home/keyfob "$KEYFOB_DESKTOP_BIN" --hidden --log info 2>>"$log" &

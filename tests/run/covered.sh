@@ -32,6 +32,9 @@ entries case- 1 87
 entries defect-0 1 9
 entries defect- 10 20
 entries spec- 1 21
+entries attack-A 1 3
+entries attack-B 1 11
+entries attack-C 1 4
 for letter in T:8 R:7 A:6 U:1; do
   entries "compat-${letter%:*}" 1 "${letter#*:}"
 done
@@ -40,8 +43,8 @@ while IFS='|' read -r _ entry _ tests _; do
     echo "docs/rules.md:$entry names neither a test nor why there is none" >&2
     failed=$((failed + 1))
   }
-done < <(grep -E '^\| (case|defect|compat|spec)-' docs/rules.md)
+done < <(grep -E '^\| (case|defect|compat|spec|attack)-' docs/rules.md)
 
-open=$(grep -cE '^\| (case|defect|compat|spec)-.*open:' docs/rules.md || true)
-echo "rules: $(grep -cE '^\| (case|defect|compat|spec)-' docs/rules.md) entries, $(wc -l <"$named") tests named, $open open"
+open=$(grep -cE '^\| (case|defect|compat|spec|attack)-.*open:' docs/rules.md || true)
+echo "rules: $(grep -cE '^\| (case|defect|compat|spec|attack)-' docs/rules.md) entries, $(wc -l <"$named") tests named, $open open"
 [ $failed = 0 ]

@@ -130,10 +130,17 @@ fn certificates() -> (String, TlsAcceptor) {
     let ca = params.self_signed(&ca_key).expect("a certificate");
     let issuer = Issuer::new(params, ca_key);
 
-    // The names that end in example are reached through a proxy of ours only.
-    let names =
-        ["localhost", "127.0.0.1", "::1", "mcp.example", "as.example"].map(str::to_owned).to_vec();
-    let mut leaf = CertificateParams::new(names).expect("good names");
+    // The names that end in example are reached through a proxy of ours, or in a network of ours.
+    let names = [
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "mcp.example",
+        "other.example",
+        "as.example",
+        "login.example",
+    ];
+    let mut leaf = CertificateParams::new(names.map(str::to_owned).to_vec()).expect("good names");
     leaf.distinguished_name.push(DnType::CommonName, "localhost");
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let key = KeyPair::generate().expect("a key");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use zbus::Proxy;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue, Value};
@@ -149,6 +150,17 @@ impl Session {
         unlocked.expect("gnome-keyring unlocks");
     }
 
+    /// Lets the keychain do nothing until this is dropped, as one that is overloaded.
+    pub async fn pause(&self) -> Paused {
+        let service = self.service("org.freedesktop.Secret.Service").await;
+        let bus = zbus::fdo::DBusProxy::new(service.connection()).await.expect("the bus");
+        let name = SECRETS.try_into().expect("a name");
+        let pid = bus.get_connection_unix_process_id(name).await.expect("it has a process");
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, Signal::STOP).expect("it can be stopped");
+        Paused(pid)
+    }
+
     async fn service(&self, interface: &'static str) -> Proxy<'static> {
         let address = self.address.as_str();
         let bus = zbus::connection::Builder::address(address).expect("an address").build().await;
@@ -167,6 +179,15 @@ impl Session {
         let mut command = Command::new(program);
         in_home(&mut command, self.home.path()).env("DBUS_SESSION_BUS_ADDRESS", &self.address);
         command
+    }
+}
+
+/// A keychain that does nothing; see [`Session::pause`].
+pub struct Paused(Pid);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        kill_process(self.0, Signal::CONT).ok();
     }
 }
 

@@ -72,3 +72,30 @@ pub fn holder<'a>(files: &'a [(String, Vec<u8>)], text: &str) -> Option<&'a str>
         .find(|(_, bytes)| bytes.windows(text.len()).any(|window| window == text.as_bytes()));
     found.map(|(name, _)| name.as_str())
 }
+
+/// The most memory that a process has had at once, in bytes.
+pub fn peak_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    peak.expect("the kernel says it") * 1024
+}
+
+/// How often a text stands in the memory of another process that it can write to.
+pub fn times_in_memory(pid: u32, text: &str) -> usize {
+    use std::os::unix::fs::FileExt;
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("it runs");
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).expect("it may be looked into");
+    let mut times = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (start, end) = line.split(' ').next().and_then(|r| r.split_once('-')).expect("a range");
+        let number = |hex: &str| u64::from_str_radix(hex, 16).expect("an address");
+        let (start, end) = (number(start), number(end));
+        let mut bytes = vec![0; usize::try_from(end - start).expect("a size")];
+        // What is gone meanwhile cannot be read, nor can a few mappings of the kernel's.
+        let Ok(read) = memory.read_at(&mut bytes, start) else { continue };
+        let found = bytes[..read].windows(text.len()).filter(|one| *one == text.as_bytes());
+        times += found.count();
+    }
+    times
+}

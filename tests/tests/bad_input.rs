@@ -134,13 +134,29 @@ async fn an_address_that_is_none() {
     assert_eq!(scene.stored().await, before);
 }
 
+/// attack-B2: a server there would be asked in circles.
 #[tokio::test]
-async fn our_own_address_is_no_server() {
+async fn our_own_address_is_no_server_in_any_spelling() {
     let scene = Scene::start().await;
     let before = scene.stored().await;
-    for host in ["127.0.0.1", "localhost", "[::1]"] {
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "127.1",
+        "127.0.0.1.",
+        "2130706433",
+        "0x7f.1",
+        "0.0.0.0",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "localhost.",
+        "x.localhost",
+        "LocalHost",
+    ] {
         let url = format!("http://{host}:{}/s", scene.keyfob.port());
-        scene.keyfob.run(&["add", &url]).await.expect_code(2).one_sentence();
+        let output = scene.keyfob.run(&["add", &url]).await.expect_code(2);
+        assert!(output.one_sentence().contains("Keyfob's own address"), "{host}: {output}");
     }
     assert_eq!(scene.stored().await, before);
 }

@@ -61,6 +61,30 @@ async fn a_locked_keychain_is_said_and_nothing_is_lost() {
     assert_eq!(scene.authority.journal().exchanges().len(), 1, "signed in once");
 }
 
+/// attack-B4: what does not answer is not called locked, and is read as soon as it answers.
+#[tokio::test]
+#[ignore = "needs the keychain of the harness"]
+async fn a_keychain_that_does_not_answer_is_not_called_locked() {
+    let session = Session::start();
+    let mut scene = scene(&session, |_| ()).await.signed_in().await;
+    scene.keyfob.stop().await;
+    let paused = session.pause().await;
+    scene.keyfob.serve().await;
+    let output = scene.call("s", "echo", &json!({"text": "x"})).await.expect_code(7);
+    assert_eq!(output.problem()["code"], "vault-slow", "{output}");
+    let status = scene.status("s").await;
+    assert_eq!(status["state"], "vault-blocked");
+    assert_eq!(status["text"], "Keychain does not answer", "{status}");
+    drop(paused);
+    let began = std::time::Instant::now();
+    while scene.status("s").await["state"] != "ready" {
+        assert!(began.elapsed() < Duration::from_secs(60), "it was not read again");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    scene.echo("s", "as if nothing had been").await;
+    assert_eq!(scene.keyfob.links().len(), 1, "a browser was opened");
+}
+
 /// 6.2-54: what the person has deleted is gone, and a sign-in brings it back.
 #[tokio::test]
 #[ignore = "needs the keychain of the harness"]

@@ -58,6 +58,52 @@ async fn a_chosen_port_that_is_taken_later_is_told_and_not_left() {
     assert_eq!(files_below(&keyfob.home().join("config")), before);
 }
 
+/// Three users of the machine have a Keyfob each. The fourth has a port of its own, in a network
+/// namespace where nobody else takes part.
+#[tokio::test]
+async fn a_fourth_broker_finds_a_port_says_what_it_costs_and_keeps_it() {
+    let keyfob = Keyfob::new(Store::Memory);
+    let script = r#"
+        ip link set lo up || exit 9
+        serve() { KEYFOB_HOME="$1/$2" exec "$0" serve --store memory; }
+        for home in 1 2 3 4; do
+          serve "$1" $home >"$1/said-$home" 2>"$1/aside-$home" & pids="$pids $!"
+          for i in $(seq 200); do grep -q answers "$1/said-$home" && break; sleep 0.05; done
+        done
+        kill $pids; wait
+        serve "$1" 4 >"$1/again" 2>"$1/aside-again" & pid=$!
+        for i in $(seq 200); do grep -q answers "$1/again" && break; sleep 0.05; done
+        kill $pid; wait
+        KEYFOB_HOME="$1/4" "$0" doctor >"$1/doctor"
+        true
+    "#;
+    let program = keyfob.program().display().to_string();
+    let folder = keyfob.scratch().display().to_string();
+    let arguments = ["-rn", "bash", "-c", script, &program, &folder];
+    let ran = keyfob.start_as(0, std::path::Path::new("unshare"), &arguments);
+    ran.finish(Duration::from_secs(60)).await.expect_code(0);
+    let read = |name: &str| {
+        std::fs::read_to_string(keyfob.scratch().join(name))
+            .unwrap_or_else(|e| panic!("{name}: {e}"))
+    };
+    let port = |name: &str| {
+        let said = read(name);
+        let (_, rest) = said.split_once("127.0.0.1:").unwrap_or_else(|| panic!("{name}: {said}"));
+        rest.split('.').next().and_then(|port| port.parse::<u16>().ok()).expect("a port")
+    };
+    assert_eq!(["said-1", "said-2", "said-3"].map(port), [15393, 25393, 31393]);
+    let fourth = port("said-4");
+    assert!(![15393, 25393, 31393].contains(&fourth), "{fourth}");
+    let aside = read("aside-4");
+    assert!(aside.contains(&fourth.to_string()) && aside.contains("CIMD"), "{aside}");
+    assert!(!read("aside-3").contains("CIMD"), "{}", read("aside-3"));
+    assert!(read("4/config/config.toml").contains(&format!("port = {fourth}")));
+    assert_eq!(port("again"), fourth, "it is kept");
+    assert!(!read("aside-again").contains("CIMD"), "it was said");
+    let doctor = read("doctor");
+    assert!(doctor.contains(&format!("{fourth} is a port of your own")), "{doctor}");
+}
+
 /// 6.2-28: `localhost` is ::1 to many browsers, and the answer arrives there as well.
 #[tokio::test]
 async fn an_answer_arrives_on_either_family() {

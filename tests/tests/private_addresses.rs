@@ -111,3 +111,24 @@ async fn an_endpoint_inside_the_network_is_not_used() {
     assert!(scene.keyfob.links().is_empty());
     assert!(own.authority.journal().entries().is_empty());
 }
+
+/// attack-B2: how far a sign-in reaches says nothing about where the system's proxy stands, and
+/// where that stands says nothing about how far the sign-in reaches.
+#[tokio::test]
+async fn a_proxy_may_have_a_name_of_this_machine() {
+    let (mut scene, proxy) = scene(&[]).await;
+    scene.keyfob.stop().await;
+    let by_name = proxy.address().replace("127.0.0.1", "localhost");
+    scene.keyfob.set_env("HTTPS_PROXY", &by_name);
+    scene.keyfob.serve().await;
+    let own = scene.authority.origin();
+    let challenge = format!("Bearer resource_metadata=\"{own}/prm\"");
+    scene.documents.put("/mcp", Document::Challenge(challenge));
+    refused(&scene, &proxy, "/prm").await;
+    scene.documents.put("/mcp", Document::Challenge("Bearer".to_owned()));
+    let browser = scene.keyfob.browser(Visit::Ignore).display().to_string();
+    let command = ["connect", "--browser", &browser, "--deadline", "2", "s"];
+    let output = scene.keyfob.run(&command).await.expect_code(6);
+    assert!(proxy.asked().iter().any(|name| name == "as.example:443"), "{output}");
+    assert_eq!(scene.keyfob.links().len(), 1, "as far as the browser: {output}");
+}

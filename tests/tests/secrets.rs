@@ -1,4 +1,6 @@
-//! Secrets stay where they belong: not in files, logs, arguments, links or answers.
+//! Secrets stay where they belong: not in files, logs, arguments, links or answers, and not with other
+//! programs.
+#![expect(clippy::expect_used, reason = "test code")]
 
 use keyfob_tests::authserver::{Cimd, Dcr, StaticClient};
 use keyfob_tests::random::secret;
@@ -128,6 +130,78 @@ async fn a_secret_out_of_the_environment_stays_there() {
     assert_eq!(holder(&files_below(scene.keyfob.scratch()), &client), None, "it stands in a file");
     assert!(!arguments.contain(&client), "it was an argument");
     assert!(!scene.mcp.journal().mentions(&client), "the server was told");
+}
+
+/// A program that notes its environment, then does what another one does.
+fn noting(scene: &Scene, name: &str, program: &str) -> (String, std::path::PathBuf) {
+    let noted = scene.keyfob.scratch().join(format!("{name}-environment"));
+    let path = scene.keyfob.scratch().join("bin").join(name);
+    let script = format!("#!/bin/sh\nenv >'{}'\nexec '{program}' \"$@\"\n", noted.display());
+    std::fs::write(&path, script).expect("a script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).expect("a script");
+    (path.display().to_string(), noted)
+}
+
+/// attack-B7: the command and the browser get what was in the environment, but for what was named.
+#[tokio::test]
+async fn a_named_secret_is_inherited_by_nobody() {
+    let (client, idp, token) = (secret("own-secret-"), secret("idp-secret-"), secret("id-token-"));
+    let mut scene = Scene::with(|s| s.serve = false).await;
+    scene.authority.set(|s| {
+        s.static_clients.push(StaticClient {
+            id: "own-id".to_owned(),
+            secret: Some(client.clone()),
+            redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
+        });
+    });
+    let variables = [("OWN_SECRET", &client), ("IDP_SECRET", &idp), ("IDP_TOKEN", &token)];
+    for (name, value) in variables {
+        scene.keyfob.set_env(name, value);
+    }
+    scene.keyfob.set_env("KEPT", "this one is kept");
+    scene.keyfob.set_env("KEYFOB_KEY", "kf_of_another_exec");
+    let browser = scene.keyfob.browser(Visit::Allow).display().to_string();
+    let (browser, of_browser) = noting(&scene, "browser", &browser);
+    let (command, of_command) = noting(&scene, "command", &client_binary().display().to_string());
+    let url = scene.mcp.url();
+    let ca_file = scene.documents.ca_file().display().to_string();
+    let mut arguments = vec!["exec", "--ephemeral", "--browser", &browser, "--ca-file", &ca_file];
+    arguments.extend(["--client-id", "own-id", "--client-secret-env", "OWN_SECRET"]);
+    arguments.extend(["--idp-client-secret-env", "IDP_SECRET", "--idp-id-token-env", "IDP_TOKEN"]);
+    arguments.extend([&url, "--", &command, "{url}", "whoami", "{}"]);
+    scene.keyfob.run_with(&arguments, Stdin::Empty, PATIENCE).await.ok();
+    for noted in [of_browser, of_command] {
+        let inherited = std::fs::read_to_string(&noted).expect("it was started");
+        assert!(inherited.contains("KEPT=this one is kept"), "the scan is blind: {inherited}");
+        for (name, value) in variables {
+            assert!(!inherited.contains(name), "{}: {name}", noted.display());
+            assert!(!inherited.contains(value), "{}: {name}", noted.display());
+        }
+        assert!(!inherited.contains("kf_of_another_exec"), "{}", noted.display());
+    }
+}
+
+/// attack-B7: a broker that outlives the command which started it.
+#[tokio::test]
+async fn a_broker_in_the_background_inherits_no_client_key() {
+    let mut scene = Scene::with(|s| s.serve = false).await;
+    scene.keyfob.set_env("KEPT", "this one is kept");
+    scene.keyfob.set_env("KEYFOB_DEBUGGABLE", "1");
+    scene.keyfob.set_env("KEYFOB_KEY", "kf_of_an_exec");
+    scene.keyfob.set_env("KEYFOB_URL", "http://127.0.0.1:1/k/kf_of_an_exec/x");
+    scene.keyfob.run(&["tools", "nothing"]).await.expect_code(2);
+    let home = format!("KEYFOB_HOME={}\0", scene.keyfob.home().display());
+    let environments: Vec<String> = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|process| std::fs::read(process.path().join("environ")).ok())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .filter(|environment| environment.contains(&home))
+        .collect();
+    assert_eq!(environments.len(), 1, "the broker in the background: {environments:?}");
+    assert!(environments[0].contains("KEPT=this one is kept"), "{environments:?}");
+    assert!(!environments[0].contains("kf_of_an_exec"), "{environments:?}");
 }
 
 #[tokio::test]

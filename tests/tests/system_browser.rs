@@ -9,7 +9,15 @@ async fn the_registered_handler_gets_the_link_and_signs_in() {
     assert!(there.is_ok(), "xdg-open is missing: install xdg-utils");
     let mut scene = Scene::with(|s| s.serve = false).await;
     let user = scene.keyfob.user_home();
-    let handler = scene.keyfob.browser(Visit::Allow);
+    let inner = scene.keyfob.browser(Visit::Allow);
+    let noted = scene.keyfob.scratch().join("environment");
+    let handler = scene.keyfob.scratch().join("bin/noting");
+    let script =
+        format!("#!/bin/sh\nenv >'{}'\nexec '{}' \"$@\"\n", noted.display(), inner.display());
+    std::fs::write(&handler, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&handler, mode).unwrap();
+    scene.keyfob.set_env("OWN_SECRET", "a secret of its own");
     let applications = user.join(".local/share/applications");
     std::fs::create_dir_all(&applications).unwrap();
     std::fs::create_dir_all(user.join(".config")).unwrap();
@@ -23,7 +31,7 @@ async fn the_registered_handler_gets_the_link_and_signs_in() {
     std::fs::write(user.join(".config/mimeapps.list"), default).unwrap();
     // Without a display xdg-open looks for text browsers only; nobody connects to this one.
     scene.keyfob.set_env("DISPLAY", ":99");
-    scene.keyfob.serve().await;
+    scene.keyfob.serve_with(&["--idp-client-secret-env", "OWN_SECRET"]).await;
     scene.add("s", &[]).await.ok();
     scene.keyfob.run(&["connect", "--browser", "system", "s"]).await.ok();
     scene.echo("s", "through the system's browser").await;
@@ -31,4 +39,7 @@ async fn the_registered_handler_gets_the_link_and_signs_in() {
     let prefix = format!("http://127.0.0.1:{}/go/", scene.keyfob.port());
     assert_eq!(links.len(), 1, "{links:?}");
     assert!(links[0].starts_with(&prefix), "{links:?}");
+    let inherited = std::fs::read_to_string(noted).unwrap();
+    assert!(inherited.contains("DISPLAY=:99"), "the scan is blind: {inherited}");
+    assert!(!inherited.contains("OWN_SECRET"), "{inherited}");
 }

@@ -21,7 +21,7 @@ const waiting = (change: object = {}) =>
     text: 'Waiting for your browser',
     action: 'open-again',
     needs_attention: true,
-    sign_in: { until: soon(581), is_opened: true, step: null, ...change },
+    sign_in: { until: soon(581), is_opened: true, step: null, notice: null, ...change },
   });
 const granola = given.row('granola', { account: 'you@example.com' });
 const long = given.row(LONG, {
@@ -71,6 +71,7 @@ const SHEETS: Record<string, () => Shown> = {
     ),
   }),
   empty: () => ({ snapshot: given.snapshot([], { tray: 'missing' }) }),
+  'keys-known': () => ({ snapshot: given.snapshot(undefined, { clients_to_rotate: ['cursor', 'claude-code', 'zed'] }) }),
   trouble: () => ({ snapshot: given.snapshot(undefined, { trouble: given.portTaken }) }),
   details: () => ({ snapshot: given.snapshot([granola]), place: of('granola') }),
   'details-long': () => ({
@@ -109,7 +110,7 @@ const SHEETS: Record<string, () => Shown> = {
     place: { at: 'add' },
     found: {
       known_as: ['notion', 'notion-work'],
-      sign_in: { issuer: 'https://auth.notion.com', way: null, why: 'The sign-in service lets in only clients that were registered there by hand.', scopes: SCOPES },
+      sign_in: { issuer: 'https://auth.notion.com', way: null, why: 'The sign-in service lets in only clients that were registered there by hand.', scopes: SCOPES, notice: null },
     },
     then: () => { type('https://mcp.notion.com/mcp'); setTimeout(() => press('I have'), 200); },
   }),

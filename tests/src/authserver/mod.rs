@@ -63,6 +63,9 @@ pub struct Start {
     pub switches: Switches,
     /// The port; 0 for any.
     pub port: u16,
+    /// What stands for scheme, host and port in all that it says of itself, where something in
+    /// front of it gives it another name.
+    pub origin: Option<String>,
 }
 
 impl AuthorizationServer {
@@ -74,7 +77,8 @@ impl AuthorizationServer {
     /// Starts as told.
     pub async fn start_with(start: Start) -> Self {
         let host = Host::start_at(start.port, None).await;
-        let origin = format!("http://127.0.0.1:{}", host.port());
+        let own = || format!("http://127.0.0.1:{}", host.port());
+        let origin = start.origin.clone().unwrap_or_else(own);
         let mut fetch = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -172,6 +176,11 @@ impl AuthorizationServer {
 
     pub(crate) fn authority(&self) -> Arc<Authority> {
         Arc::clone(&self.authority)
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.host.port()
     }
 
     pub(crate) fn host(&self) -> &Host {

@@ -210,6 +210,8 @@ pub struct Switches {
     pub front_error: Option<String>,
     /// What its `error_description` says in place of the truth; empty leaves it out.
     pub front_description: Option<String>,
+    /// Fields that replace those of the answer with tokens; null removes.
+    pub token_fields: Map<String, Value>,
     /// How long the token endpoint thinks.
     pub token_pause: Duration,
     /// Life of an access token in seconds.
@@ -267,6 +269,7 @@ impl Default for Switches {
             consent: Consent::Auto,
             front_error: None,
             front_description: None,
+            token_fields: Map::new(),
             token_pause: Duration::ZERO,
             access_token_seconds: 3600,
             tells_expiry: true,

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::authorize::resource;
 use super::clients::{Client, Origin, invalid_client, oauth_error};
 use super::grants::{Request, Store};
+use super::metadata::replace;
 use super::switches::{Cimd, Refresh, Switches};
 use super::{Authority, assertion};
 use crate::call::{Answer, Call, Pairs, param};
@@ -211,6 +212,9 @@ pub(super) fn tokens(
     }
     if let Some(refresh) = refresh {
         body["refresh_token"] = Value::String(refresh);
+    }
+    if let Value::Object(body) = &mut body {
+        replace(body, &switches.token_fields);
     }
     Answer::json(200, &body, decision).with("pragma", "no-cache")
 }

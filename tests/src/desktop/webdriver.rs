@@ -87,6 +87,29 @@ impl Session {
         found[ELEMENT].as_str().map(str::to_owned)
     }
 
+    /// Goes to an address, and waits until what is there was loaded.
+    pub async fn go(&self, address: &str) {
+        let body = json!({"url": address});
+        self.ask("POST", "url", Some(&body)).await.expect("a browser goes where it is sent");
+    }
+
+    /// The title of what is shown.
+    pub async fn title(&self) -> String {
+        let title = self.ask("GET", "title", None).await.expect("there is a window");
+        title.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What an expression comes to once it is settled, as text; a failure begins with `failed`.
+    pub async fn settled(&self, expression: &str) -> String {
+        let script = format!(
+            "const done = arguments[0]; (async () => String(await ({expression})))()\
+             .then(done, error => done('failed: ' + error))"
+        );
+        let body = json!({"script": script, "args": []});
+        let value = self.ask("POST", "execute/async", Some(&body)).await.expect("a script runs");
+        value.as_str().unwrap_or_default().to_owned()
+    }
+
     /// Is there such an element now? The selector is CSS, or XPath where it begins with `//`.
     pub async fn has(&self, selector: &str) -> bool {
         self.find(selector).await.is_some()

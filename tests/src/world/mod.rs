@@ -34,6 +34,11 @@ pub enum Visit {
     Ignore,
 }
 
+/// Whether these tests may run programs as other users of this machine.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Where grants are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
@@ -53,6 +58,7 @@ pub struct Keyfob {
     broker: Option<Running>,
     transcript: Mutex<String>,
     program: PathBuf,
+    user: Option<u32>,
 }
 
 impl Keyfob {
@@ -91,9 +97,44 @@ impl Keyfob {
             broker: None,
             transcript: Mutex::default(),
             program,
+            user: None,
         };
         this.configure(&[]);
         this
+    }
+
+    /// The product as another user of this machine runs it, who owns the home. Only root can do
+    /// that; for anybody else the user stays the same.
+    pub fn of_user(mut self, user: u32) -> Self {
+        if !is_root() {
+            return self;
+        }
+        // What root has built may lie where nobody else can enter.
+        let program = self.root.path().join("bin/keyfob");
+        // A file that this process has open for writing cannot be run while it starts others.
+        let copied = std::process::Command::new("cp").arg(&self.program).arg(&program).status();
+        assert!(copied.expect("cp").success(), "{} cannot be copied", self.program.display());
+        self.program = program;
+        self.user = Some(user);
+        self.give_home();
+        self
+    }
+
+    /// The binary under test.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Gives what is in the home to the user that the product runs as.
+    pub fn give_home(&self) {
+        fn give(path: &Path, user: u32) {
+            std::os::unix::fs::lchown(path, Some(user), Some(user)).expect("ours to give");
+            let below = std::fs::read_dir(path).into_iter().flatten().flatten();
+            below.for_each(|entry| give(&entry.path(), user));
+        }
+        if let Some(user) = self.user {
+            give(self.root.path(), user);
+        }
     }
 
     /// Lets the product choose its port.
@@ -130,6 +171,17 @@ impl Keyfob {
     /// Sets a variable for all commands from now on.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Lets every command from now on have so many files open and no more.
+    pub fn limit_descriptors(&mut self, most: usize) {
+        let path = self.root.path().join("bin/limited");
+        let script =
+            format!("#!/bin/sh\nulimit -n {most}\nexec '{}' \"$@\"\n", self.program.display());
+        std::fs::write(&path, script).expect("a script");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).expect("a script");
+        self.program = path;
     }
 
     /// Writes the settings: the port and these.
@@ -211,7 +263,14 @@ impl Keyfob {
 
     /// Starts a command and does not wait for it.
     pub fn start(&self, arguments: &[&str], stdin: Stdin<'_>) -> Running {
-        Running::start(&self.program, arguments, &self.environment, self.root.path(), stdin)
+        let folder = self.root.path();
+        Running::start(&self.program, arguments, &self.environment, folder, stdin, self.user)
+    }
+
+    /// Starts a program that is not the product, as this user of the machine.
+    pub fn start_as(&self, user: u32, program: &Path, arguments: &[&str]) -> Running {
+        let (folder, user) = (Path::new("/"), Some(user).filter(|_| is_root()));
+        Running::start(program, arguments, &self.environment, folder, Stdin::Empty, user)
     }
 
     /// Starts a command at a terminal, where what it is told is typed. All that it prints comes on
@@ -232,7 +291,8 @@ impl Keyfob {
         let command = format!("{before} {program} {} {behind}", arguments.join(" "));
         let terminal = ["--quiet", "--flush", "--return", "--command", &command, "/dev/null"];
         let script = Path::new("script");
-        Running::start(script, &terminal, &self.environment, self.root.path(), Stdin::Open)
+        let folder = self.root.path();
+        Running::start(script, &terminal, &self.environment, folder, Stdin::Open, self.user)
     }
 
     /// Starts the headless broker and waits until it says that it is ready.
@@ -298,7 +358,6 @@ impl Drop for Keyfob {
     fn drop(&mut self) {
         report::add(&self.printed());
         // A broker that `call` or `stdio` started is nobody's child; its home gives it away.
-        let home = self.home().display().to_string();
-        process::end_all_with(&format!("KEYFOB_HOME={home}"));
+        process::end_all_on(&self.home());
     }
 }

@@ -43,8 +43,13 @@ impl Running {
         environment: &BTreeMap<String, String>,
         folder: &Path,
         stdin: Stdin<'_>,
+        user: Option<u32>,
     ) -> Self {
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(user) = user {
+            command.uid(user).gid(user);
+        }
+        let mut child = command
             .args(arguments)
             .env_clear()
             .envs(environment)
@@ -225,11 +230,20 @@ fn drain(
     })
 }
 
-/// Kills every process of ours that has this line in its environment.
-pub(super) fn end_all_with(variable: &str) {
-    for pid in pids_with(variable) {
+/// Kills every process that runs on this home: the broker that its lock names, and whatever else
+/// has the home in its environment. (That of the product only root can read.)
+pub(super) fn end_all_on(home: &Path) {
+    let lock = std::fs::read_to_string(home.join("run/lock")).unwrap_or_default();
+    let broker = lock.trim().parse().ok().and_then(Pid::from_raw).filter(|pid| is_keyfob(*pid));
+    for pid in broker.into_iter().chain(pids_with(&format!("KEYFOB_HOME={}", home.display()))) {
         kill_process(pid, Signal::KILL).ok();
     }
+}
+
+/// The lock of a broker that has ended may name a process of somebody else by now.
+fn is_keyfob(pid: Pid) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()));
+    name.is_ok_and(|name| name.starts_with("keyfob"))
 }
 
 fn pids_with(variable: &str) -> Vec<Pid> {

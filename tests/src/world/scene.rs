@@ -18,6 +18,8 @@ pub struct Setup {
     pub authority: authserver::Switches,
     /// The path of its issuer.
     pub issuer_path: String,
+    /// Another scheme, host and port that it has by something in front of it.
+    pub authority_origin: Option<String>,
     /// The MCP server.
     pub mcp: mcp::Switches,
     /// Do both share a port?
@@ -37,6 +39,7 @@ impl Default for Setup {
         Self {
             authority: authserver::Switches::default(),
             issuer_path: String::new(),
+            authority_origin: None,
             mcp: mcp::Switches::default(),
             beside: false,
             document: true,
@@ -77,6 +80,7 @@ impl Scene {
             trusted_ca: Some(documents.ca_pem().to_owned()),
             switches: setup.authority,
             port: 0,
+            origin: setup.authority_origin,
         })
         .await;
         let mcp = if setup.beside {

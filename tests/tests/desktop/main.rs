@@ -7,6 +7,7 @@
 
 mod change;
 mod notices;
+mod origin;
 mod process;
 mod secrets;
 mod services;

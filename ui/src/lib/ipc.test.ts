@@ -32,6 +32,7 @@ const WIRE: [() => Promise<unknown>, string, object][] = [
     { server: { url: 'u', name: null, client_id: 'c', client_secret: null } },
   ],
   [() => ipc.connect('n'), 'connect', { name: 'n' }],
+  [() => ipc.acceptService('n', 'i'), 'accept_service', { name: 'n', issuer: 'i' }],
   [() => ipc.connectAt('n', 'i'), 'connect_at', { name: 'n', issuer: 'i' }],
   [() => ipc.edit('n', CHANGE), 'edit', { name: 'n', change: CHANGE }],
   [() => ipc.identity(), 'identity', {}],
@@ -60,6 +61,9 @@ const WIRE: [() => Promise<unknown>, string, object][] = [
   [() => ipc.copyAddress('n'), 'copy_address', { name: 'n' }],
   [() => ipc.copyReport('n'), 'copy_report', { name: 'n' }],
   [() => ipc.copySetup('n', 'vs-code'), 'copy_setup', { name: 'n', client: 'vs-code' }],
+  [() => ipc.revokeKey('n', 'c'), 'revoke_key', { name: 'n', client: 'c' }],
+  [() => ipc.revokeKnownKeys(), 'revoke_known_keys', {}],
+  [() => ipc.keepKeys(), 'keep_keys', {}],
   [() => ipc.startAgain(), 'start_again', {}],
   [() => ipc.quit(), 'quit', {}],
 ];

@@ -36,6 +36,8 @@ export const ipc = {
   add: (server: NewServer) => invoke<string>('add', { server }),
   connect: (name: string) => invoke<void>('connect', { name }),
   connectAt: (name: string, issuer: string) => invoke<void>('connect_at', { name, issuer }),
+  acceptService: (name: string, issuer: string) =>
+    invoke<void>('accept_service', { name, issuer }),
   edit: (name: string, change: ServerChange) => invoke<Changed>('edit', { name, change }),
   identity: () => invoke<Identity>('identity'),
   checkDocument: (url: string) => invoke<void>('check_document', { url }),
@@ -62,6 +64,9 @@ export const ipc = {
   copyReport: (name: string) => invoke<void>('copy_report', { name }),
   copySetup: (name: string, client: SetupClient) =>
     invoke<void>('copy_setup', { name, client }),
+  revokeKey: (name: string, client: string) => invoke<void>('revoke_key', { name, client }),
+  revokeKnownKeys: () => invoke<void>('revoke_known_keys'),
+  keepKeys: () => invoke<void>('keep_keys'),
   startAgain: () => invoke<void>('start_again'),
   quit: () => invoke<void>('quit'),
   /** Calls back with every new state; gives the way to stop that. */

@@ -9,6 +9,16 @@ const ADD = { place: { at: 'add' } } as const;
 const NOTION = 'https://mcp.notion.com/mcp';
 const address = () => screen.getByLabelText<HTMLInputElement>('Address of a remote MCP server');
 
+test('says who will use what is allowed, where that is somebody else', async () => {
+  const notice = 'What you allow at github.com will be used by mcp.notion.com.';
+  const { user } = await openPage({ ...ADD, found: found({ sign_in: { ...found().sign_in!, notice } }) });
+  await user.click(screen.getByLabelText('Address of a remote MCP server'));
+  await user.paste('https://mcp.notion.com/mcp');
+  await settle();
+  expect(screen.getByText(notice)).toBeTruthy();
+  await expectAccessible();
+});
+
 test('asks at once for what was pasted', async () => {
   const { keyfob, user } = await openPage(ADD);
   expect(document.activeElement).toBe(address());

@@ -95,6 +95,10 @@ test('copies the setup of the chosen client and says what it holds', async () =>
   await user.click(button('Copy setup'));
   await settle();
   expect(keyfob.asked('copySetup')).toEqual([['granola', 'claude-code']]);
+  expect(screen.getByText('Copied. It is a command for a terminal and holds no key.')).toBeTruthy();
+  await user.selectOptions(choice, 'codex');
+  await user.click(button('Copy setup'));
+  await settle();
   expect(screen.getByText('Copied. It holds a key for this client; paste it there.')).toBeTruthy();
 });
 
@@ -235,4 +239,21 @@ test('tells in place what did not work', async () => {
   await user.click(button('Copy address'));
   await settle();
   expect(screen.getByRole('alert').textContent).toContain(offline.remedy);
+});
+
+test('shows which programs have a key and takes one away', async () => {
+  const { keyfob, user } = await openPage(given(granola));
+  const keys = within(screen.getByTestId('keys'));
+  expect(keys.getByText('last used 5 min ago')).toBeTruthy();
+  const seen = keyfob.asked('details').length;
+  await user.click(keys.getByRole('button', { name: 'Revoke the key of Cursor' }));
+  await settle();
+  expect(keyfob.asked('revokeKey')).toEqual([['granola', 'cursor']]);
+  expect(keyfob.asked('details').length).toBeGreaterThan(seen);
+  await expectAccessible();
+});
+
+test('shows no keys where nobody has one', async () => {
+  await openPage(given(granola, { keys: [] }));
+  expect(screen.queryByTestId('keys')).toBeNull();
 });

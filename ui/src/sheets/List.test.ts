@@ -156,3 +156,25 @@ test('is accessible', async () => {
   await openPage();
   await expectAccessible();
 });
+
+test('offers to revoke keys that another program may have been sent, or to keep them', async () => {
+  const state = snapshot(everyState, { clients_to_rotate: ['cursor', 'zed'] });
+  const { keyfob, user } = await openPage({ snapshot: state });
+  const note = within(screen.getByTestId('known-keys'));
+  expect(note.getByText(/may have been sent the keys of Cursor, zed\./)).toBeTruthy();
+  await user.click(note.getByRole('button', { name: 'Keep them' }));
+  await settle();
+  await user.click(note.getByRole('button', { name: 'Revoke these keys' }));
+  await settle();
+  expect(keyfob.asked('keepKeys')).toHaveLength(1);
+  expect(keyfob.asked('revokeKnownKeys')).toHaveLength(1);
+  await expectAccessible();
+});
+
+test('does not speak of keys that nobody else can know', async () => {
+  const { keyfob } = await openPage({ snapshot: snapshot(everyState, { clients_to_rotate: ['zed'] }) });
+  expect(screen.getByTestId('known-keys')).toBeTruthy();
+  keyfob.change(snapshot());
+  await settle();
+  expect(screen.queryByTestId('known-keys')).toBeNull();
+});

@@ -12,7 +12,7 @@ const signingIn = (change: Partial<NonNullable<Row['sign_in']>> = {}) =>
     text: 'Waiting for your browser',
     action: 'open-again',
     needs_attention: true,
-    sign_in: { until: at(600), is_opened: true, step: null, ...change },
+    sign_in: { until: at(600), is_opened: true, step: null, notice: null, ...change },
   });
 const signedOut = (why: Problem | null) =>
   row('notion', {
@@ -32,6 +32,51 @@ test('counts down each second', async () => {
   expect(screen.getByRole('timer').textContent!.trim()).toBe('9:58');
   expect(screen.getByText('Waiting for your browser')).toBeTruthy();
   expect(primaries()).toEqual(['Open again']);
+  await expectAccessible();
+});
+
+test('says who will use what is allowed, where that is somebody else', async () => {
+  const notice = 'What you allow at github.com will be used by mcp.notion.com.';
+  await openPage(given(signingIn({ notice })));
+  expect(screen.getByText(notice)).toBeTruthy();
+  await expectAccessible();
+});
+
+test('goes on at the service of another server only once that is wanted', async () => {
+  const asked: Problem = {
+    code: 'shared-service',
+    message:
+      'notion asks you to sign in at github.com, where github signs in. What you allow there will be used by mcp.notion.com.',
+    remedy: '',
+    params: { issuer: 'https://github.com', host: 'mcp.notion.com' },
+  };
+  const page = given(signingIn());
+  const { keyfob, user } = await openPage(page);
+  keyfob.change(snapshot([signedOut(asked)]));
+  await settle(2000);
+  expect(screen.getByText('Nothing is allowed yet')).toBeTruthy();
+  expect(screen.getByText('Go on only if you trust mcp.notion.com with it. If not, remove this server.')).toBeTruthy();
+  expect(primaries()).toEqual([]);
+  expect(screen.queryByRole('button', { name: 'Try again' })).toBeNull();
+  await user.click(button('I trust it, go on'));
+  await settle();
+  expect(keyfob.calls.slice(-2)).toEqual([
+    ['acceptService', 'notion', 'https://github.com'],
+    ['connect', 'notion'],
+  ]);
+});
+
+test('asks about the service of another server in a way that is read out', async () => {
+  const asked: Problem = {
+    code: 'shared-service',
+    message: 'notion asks you to sign in at github.com, where github signs in.',
+    remedy: '',
+    params: { issuer: 'https://github.com', host: 'mcp.notion.com' },
+  };
+  const { keyfob } = await openPage(given(signingIn()));
+  keyfob.change(snapshot([signedOut(asked)]));
+  await settle(2000);
+  expect(screen.getByRole('alert').textContent).toContain(asked.message);
   await expectAccessible();
 });
 

@@ -39,6 +39,7 @@ export function installFakeIpc(given: Partial<Answers> = {}) {
     add: say('add', () => 'notion'),
     connect: silent('connect'),
     connectAt: silent('connectAt'),
+    acceptService: silent('acceptService'),
     edit: say(
       'edit',
       (name: string, change: ServerChange) =>
@@ -73,6 +74,9 @@ export function installFakeIpc(given: Partial<Answers> = {}) {
     copyAddress: silent('copyAddress'),
     copyReport: silent('copyReport'),
     copySetup: silent('copySetup'),
+    revokeKey: silent('revokeKey'),
+    revokeKnownKeys: silent('revokeKnownKeys'),
+    keepKeys: silent('keepKeys'),
     startAgain: silent('startAgain'),
     quit: silent('quit'),
     onStateChanged: (seen: (next: Snapshot) => void) => {

@@ -3,6 +3,7 @@ import type {
   Code,
   Details,
   Found,
+  KeyView,
   Problem,
   RegistrationView,
   Row,
@@ -84,7 +85,7 @@ export const everyState: Row[] = [
     text: 'Waiting for your browser',
     action: 'open-again',
     needs_attention: true,
-    sign_in: { until: at(581), is_opened: true, step: null },
+    sign_in: { until: at(581), is_opened: true, step: null, notice: null },
   }),
   row('github', {
     state: 'needs-scope',
@@ -123,6 +124,7 @@ export function snapshot(servers: Row[] = everyState, change: Partial<Snapshot> 
     redirect_uris: ['http://127.0.0.1:15393/callback'],
     has_document: true,
     keeps_in_memory: false,
+    clients_to_rotate: [],
     tray: 'there',
     ...change,
   };
@@ -170,6 +172,17 @@ export const trace: TraceView[] = [
   step('vault', 'kept', { target: null, ms: 87 }),
 ];
 
+export function key(client: string, change: Partial<KeyView> = {}): KeyView {
+  return {
+    client,
+    made_at: '2026-11-23T14:05:00Z',
+    last_used_at: null,
+    expires_at: null,
+    has_ended: false,
+    ...change,
+  };
+}
+
 export function details(of: Row, change: Partial<Details> = {}): Details {
   return {
     row: of,
@@ -191,6 +204,7 @@ export function details(of: Row, change: Partial<Details> = {}): Details {
     own_client_id: null,
     services: [],
     entry: { issuer: null, scopes: [], headers: [], allow_guessed_endpoints: false },
+    keys: [key('cursor', { last_used_at: at(-300) })],
     trace,
     ...change,
   };
@@ -206,6 +220,7 @@ export function found(change: Partial<Found> = {}): Found {
       way: 'cimd',
       why: 'The server offers CIMD: Keyfob shows its own document and nothing is registered.',
       scopes: ['read', 'write'],
+      notice: null,
     },
     ...change,
   };

@@ -29,7 +29,7 @@ pub fn challenge(data: &[u8]) {
     if let Some(chosen) = chosen
         && let Some(error) = &chosen.error
     {
-        assert!(error.chars().all(|c| text.contains(c)), "{error:?} was not said");
+        assert!(error.raw().chars().all(|c| text.contains(c)), "{error:?} was not said");
     }
 }
 

@@ -2,23 +2,32 @@
 
 use http_auth::parser::ChallengeParser;
 
-/// What a 401 or 403 says about how to get in.
+use crate::text::Untrusted;
+
+/// How much of one challenge is kept, in bytes.
+const MOST_KEPT: usize = 4096;
+
+/// The longest header that is looked at, in bytes, and how many challenges.
+const LONGEST_HEADER: usize = 16 * 1024;
+const MOST_CHALLENGES: usize = 20;
+
+/// What a 401 or 403 says about how to get in; of more than 4 kB what does not fit is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Challenge {
     /// Where the protected resource metadata is (RFC 9728 section 5.1).
-    pub resource_metadata: Option<String>,
+    pub resource_metadata: Option<Untrusted>,
     /// The scopes wanted for this request, space-separated (RFC 6750 section 3).
-    pub scope: Option<String>,
+    pub scope: Option<Untrusted>,
     /// `invalid_token`, `insufficient_scope` … (RFC 6750 section 3.1).
-    pub error: Option<String>,
+    pub error: Option<Untrusted>,
     /// The realm; some servers put their issuer here.
-    pub realm: Option<String>,
+    pub realm: Option<Untrusted>,
 }
 
 impl Challenge {
     /// Whether more scopes are wanted (RFC 6750 section 3.1).
     pub fn wants_scope(&self) -> bool {
-        self.error.as_deref() == Some("insufficient_scope")
+        self.error.as_ref().is_some_and(|error| error.raw() == "insufficient_scope")
     }
 }
 
@@ -29,7 +38,8 @@ impl Challenge {
 /// a second, tolerant look, since one bad challenge must not hide a good one.
 pub fn select<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<Challenge> {
     let mut bearers = Vec::new();
-    for header in headers {
+    for header in headers.into_iter().take(MOST_CHALLENGES) {
+        let header = header.get(..LONGEST_HEADER).unwrap_or(header);
         match strict(header) {
             Some(found) => bearers.extend(found),
             None => bearers.extend(tolerant(header)),
@@ -52,6 +62,9 @@ fn strict(header: &str) -> Option<Vec<Challenge>> {
                 parsed.set(name, value.to_unescaped());
             }
             found.push(parsed);
+            if found.len() == MOST_CHALLENGES {
+                break;
+            }
         }
     }
     Some(found)
@@ -116,7 +129,9 @@ fn is_token_scheme(scheme: &str) -> bool {
 }
 
 impl Challenge {
-    fn set(&mut self, name: &str, value: String) {
+    fn set(&mut self, name: &str, mut value: String) {
+        let fields = [&self.resource_metadata, &self.scope, &self.error, &self.realm];
+        let kept: usize = fields.into_iter().flatten().map(|field| field.raw().len()).sum();
         let slot = match name.to_ascii_lowercase().as_str() {
             "resource_metadata" => &mut self.resource_metadata,
             "scope" => &mut self.scope,
@@ -124,8 +139,20 @@ impl Challenge {
             "realm" => &mut self.realm,
             _ => return,
         };
-        if slot.is_none() && !value.is_empty() {
-            *slot = Some(value);
+        if slot.is_some() {
+            return;
+        }
+        let room = MOST_KEPT.saturating_sub(kept);
+        if value.len() > room {
+            // A list is of use as far as it goes, anything else only whole.
+            let whole = match name.eq_ignore_ascii_case("scope") {
+                true => value.get(..=room).and_then(|head| head.rfind(' ')).unwrap_or(0),
+                false => 0,
+            };
+            value.truncate(whole);
+        }
+        if !value.is_empty() {
+            *slot = Some(Untrusted::new(value));
         }
     }
 }
@@ -134,10 +161,13 @@ impl Challenge {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Challenge, select};
+    use super::{Challenge, LONGEST_HEADER, MOST_KEPT, select};
+    use crate::text::Untrusted;
 
     fn metadata(headers: &[&str]) -> Option<String> {
-        select(headers.iter().copied()).and_then(|c| c.resource_metadata)
+        select(headers.iter().copied())
+            .and_then(|c| c.resource_metadata)
+            .map(|url| url.raw().to_owned())
     }
 
     #[test]
@@ -148,9 +178,9 @@ mod tests {
         assert_eq!(
             found,
             Some(Challenge {
-                resource_metadata: Some("https://h/.well-known/x".into()),
-                scope: Some("a b".into()),
-                error: Some("invalid_token".into()),
+                resource_metadata: Some(Untrusted::new("https://h/.well-known/x")),
+                scope: Some(Untrusted::new("a b")),
+                error: Some(Untrusted::new("invalid_token")),
                 realm: None,
             })
         );
@@ -180,20 +210,36 @@ mod tests {
         let broken =
             r#"Negotiate YII==, Bearer realm=ünü, resource_metadata="https://h/m", scope=a"#;
         let found = select([broken]).expect("a Bearer challenge");
-        assert_eq!(found.resource_metadata.as_deref(), Some("https://h/m"));
-        assert_eq!(found.scope.as_deref(), Some("a"));
+        assert_eq!(found.resource_metadata, Some(Untrusted::new("https://h/m")));
+        assert_eq!(found.scope, Some(Untrusted::new("a")));
     }
 
     #[test]
     fn quoted_escapes_are_undone() {
         let found = select([r#"Bearer realm="a\"b,c", scope="x""#]).expect("a Bearer challenge");
-        assert_eq!(found.realm.as_deref(), Some("a\"b,c"));
+        assert_eq!(found.realm, Some(Untrusted::new("a\"b,c")));
     }
 
     #[test]
     fn no_bearer_no_challenge() {
         assert_eq!(select(["Basic realm=\"Bearer\"", "Negotiate"]), None);
         assert_eq!(select(["https://example.com/login"]), None);
+    }
+
+    #[test]
+    fn a_challenge_is_kept_up_to_4_kb() {
+        let scopes = "read ".repeat(2000);
+        let realm = "r".repeat(3000);
+        let header = format!(r#"Bearer realm="{realm}", scope="{scopes}", error="invalid_token""#);
+        let found = select([header.as_str()]).expect("a challenge");
+        let scope = found.scope.as_ref().expect("as much of the list as fits").raw();
+        assert!(scope.split(' ').all(|scope| scope == "read"), "a scope was cut");
+        assert!((1000..=MOST_KEPT - realm.len()).contains(&scope.len()), "{}", scope.len());
+        let long = "x".repeat(MOST_KEPT + 1);
+        let header = format!(r#"Bearer resource_metadata="https://h/{long}", realm="{long}""#);
+        assert_eq!(select([header.as_str()]), Some(Challenge::default()), "of use only whole");
+        let late = format!("{} Bearer realm=\"x\"", "Basic, ".repeat(LONGEST_HEADER));
+        assert_eq!(select([late.as_str()]), None);
     }
 
     proptest! {

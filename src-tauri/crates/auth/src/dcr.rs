@@ -13,8 +13,9 @@ use crate::registration::{AuthMethod, Management, Reason, Registration, Registra
 use crate::scope;
 use crate::secret::Secret;
 use crate::server_url::is_usable_endpoint;
-use crate::text;
+use crate::text::Shown;
 use crate::time::Timestamp;
+use crate::token::{self, TokenFaults};
 use crate::wire::{Request, Response};
 
 /// What we ask to be registered as.
@@ -78,7 +79,7 @@ pub enum RegistrationError {
         /// The code.
         error: ErrorCode,
         /// What it said about it, cleaned.
-        said: Option<String>,
+        said: Option<Shown>,
     },
     /// Too many registrations, or it is out of order; later may do.
     #[error("it cannot register clients now (HTTP {status}{})", later(*retry_after))]
@@ -114,8 +115,9 @@ pub fn parse(
     let body = information(response)?;
     let string = |name: &str| body.get(name).and_then(Value::as_str).filter(|s| !s.is_empty());
     let client_id =
-        string("client_id").ok_or(RegistrationError::Unusable("it has no client_id"))?.to_owned();
-    let secret = string("client_secret").map(Secret::new);
+        string("client_id").ok_or(RegistrationError::Unusable("it has no client_id"))?;
+    check_client_id(client_id)?;
+    let secret = client_secret(&body)?;
     let auth_method = match (string("token_endpoint_auth_method"), &secret) {
         (Some(name), Some(_)) => match AuthMethod::parse(name) {
             // A secret that came along although no method wants it is expected back (Figma).
@@ -138,22 +140,24 @@ pub fn parse(
     check_redirect(&body, redirect_uri)?;
     let management = match (string("registration_client_uri"), string("registration_access_token"))
     {
-        (Some(uri), Some(token)) if is_usable_endpoint(uri) => Some(Management {
-            uri: uri.to_owned(),
-            token: Secret::new(token),
-            registered: registered(&body),
-            renewed_at: None,
-        }),
+        (Some(uri), Some(token)) if is_usable_endpoint(uri) && can_manage(token) => {
+            Some(Management {
+                uri: uri.to_owned(),
+                token: Secret::new(token),
+                registered: registered(&body),
+                renewed_at: None,
+            })
+        }
         _ => None,
     };
     Ok(Registration {
         kind: RegistrationKind::Dcr,
-        client_id,
+        client_id: client_id.to_owned(),
         secret,
         auth_method,
         issuer: server.issuer.clone(),
         redirect_uri: redirect_uri.to_owned(),
-        scopes: string("scope").map(scope::split),
+        scopes: string("scope").filter(|said| said.len() <= scope::LONGEST).map(scope::split),
         registered_at: now,
         secret_expires_at: secret_end(&body),
         reason,
@@ -175,12 +179,55 @@ fn information(response: &Response) -> Result<Map<String, Value>, RegistrationEr
             Err(match member("error") {
                 Some(error) if status == 400 || status == 422 => RegistrationError::Refused {
                     error: ErrorCode::parse(error),
-                    said: member("error_description").map(text::shown),
+                    said: member("error_description").map(Shown::quotation),
                 },
                 _ => RegistrationError::Closed { status },
             })
         }
     }
+}
+
+/// Longest client id that is used, in bytes. It goes into links.
+const LONGEST_CLIENT_ID: usize = 4096;
+
+/// RFC 6749 appendix A.1: printable ASCII.
+fn check_client_id(client_id: &str) -> Result<(), RegistrationError> {
+    if client_id.len() > LONGEST_CLIENT_ID {
+        return Err(RegistrationError::Unusable("its client_id has more than 4 kB"));
+    }
+    match client_id.bytes().all(is_vschar) {
+        true => Ok(()),
+        false => Err(RegistrationError::Unusable(
+            "its client_id has characters other than printable ASCII",
+        )),
+    }
+}
+
+/// VSCHAR of RFC 6749 appendix A.
+fn is_vschar(c: u8) -> bool {
+    matches!(c, 0x20..=0x7e)
+}
+
+/// The client secret, where there is one (RFC 6749 appendix A.2).
+fn client_secret(body: &Map<String, Value>) -> Result<Option<Secret>, RegistrationError> {
+    let secret = body.get("client_secret").and_then(Value::as_str).filter(|s| !s.is_empty());
+    let Some(secret) = secret else { return Ok(None) };
+    if secret.len() > token::LONGEST_TOKEN {
+        return Err(RegistrationError::Unusable("its client_secret has more than 16 kB"));
+    }
+    match secret.bytes().all(is_vschar) {
+        true => Ok(Some(Secret::new(secret))),
+        false => Err(RegistrationError::Unusable(
+            "its client_secret has characters other than printable ASCII",
+        )),
+    }
+}
+
+/// Whether a registration access token can be kept and sent. Without one there is no management,
+/// and the registration serves all the same.
+fn can_manage(token: &str) -> bool {
+    let unsaid = TokenFaults { too_long: "", not_visible: "" };
+    token::check_token(token, unsaid).is_ok()
 }
 
 fn check_redirect(body: &Map<String, Value>, uri: &str) -> Result<(), RegistrationError> {
@@ -297,6 +344,38 @@ mod tests {
     fn a_registration_for_another_redirect_uri_is_useless() {
         let body = json!({"client_id": "c", "redirect_uris": ["https://elsewhere"]});
         assert!(matches!(read(201, &body), Err(RegistrationError::Unusable(_))));
+    }
+
+    /// RFC 6749 appendix A.1.
+    #[test]
+    fn a_client_id_is_printable_ascii_of_at_most_4_kb() {
+        let long = "c".repeat(4096);
+        for good in ["c", "https://h/c?x=1", "a b|c!*~", &long] {
+            let made = read(201, &json!({"client_id": good})).expect("a registration");
+            assert_eq!(made.client_id, good);
+        }
+        let longer = "c".repeat(4097);
+        for bad in ["c\n● forged", "c\u{1b}[2J", "c\u{9b}2J", "c\u{202e}", "ü", "\t", &longer] {
+            let made = read(201, &json!({"client_id": bad}));
+            let Err(RegistrationError::Unusable(why)) = made else { panic!("{bad:?}: {made:?}") };
+            assert!(why.contains("client_id"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_a_registration_brings_along_is_bounded() {
+        let long = "s".repeat(16 * 1024 + 1);
+        for bad in ["s\u{1b}[2J", "s\n", "ü", &long] {
+            let body = json!({"client_id": "c", "client_secret": bad});
+            assert!(matches!(read(201, &body), Err(RegistrationError::Unusable(_))));
+            let body = json!({"client_id": "c", "registration_client_uri": "https://a/c",
+                "registration_access_token": bad});
+            let made = read(201, &body).expect("a registration that cannot be managed");
+            assert!(made.management.is_none());
+        }
+        let body = json!({"client_id": "c", "scope": "a b\u{1b}[2J c"});
+        let made = read(201, &body).expect("a registration");
+        assert_eq!(made.scopes, Some(vec!["a".to_owned(), "c".to_owned()]));
     }
 
     #[test]

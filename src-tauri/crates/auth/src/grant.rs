@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::SignInWay;
 use crate::jwt::SigningKey;
+use crate::reach::Reach;
 use crate::registration::{AuthMethod, Management, Reason, Registration, RegistrationKind};
 use crate::secret::Secret;
+use crate::text::Shown;
 use crate::time::Timestamp;
 use crate::token::Tokens;
 
@@ -30,7 +32,7 @@ pub struct Grant {
     /// The scopes that were granted.
     pub scopes: Vec<String>,
     /// Who signed in, where that is known.
-    pub account: Option<String>,
+    pub account: Option<Shown>,
     /// The access token.
     pub access: Secret,
     /// The refresh token, where there is one.
@@ -43,6 +45,9 @@ pub struct Grant {
     pub dpop_key: Option<SigningKey>,
     /// How it was come by, which is how it is renewed.
     pub way: SignInWay,
+    /// How private an address may be that the server or the sign-in service has named; `None` in
+    /// what versions before this rule have kept.
+    pub reach: Option<Reach>,
 }
 
 impl Grant {
@@ -109,6 +114,7 @@ impl Grant {
             expires_at: self.expires_at,
             dpop_key: self.dpop_key.as_ref().map(|key| key.encode().expose().to_owned()),
             way: self.way,
+            reach: self.reach,
         };
         to_ascii_json(&kept)
     }
@@ -141,6 +147,7 @@ impl Grant {
                 .transpose()
                 .map_err(|_| UnreadableEntry)?,
             way: kept.way,
+            reach: kept.reach,
         })
     }
 }
@@ -178,7 +185,7 @@ struct KeptGrant {
     revocation_endpoint: Option<String>,
     requested_scopes: Vec<String>,
     scopes: Vec<String>,
-    account: Option<String>,
+    account: Option<Shown>,
     access: String,
     refresh: Option<String>,
     issued_at: Timestamp,
@@ -187,6 +194,8 @@ struct KeptGrant {
     dpop_key: Option<String>,
     #[serde(default)]
     way: SignInWay,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reach: Option<Reach>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -284,6 +293,7 @@ mod tests {
     use crate::authorize::Entropy;
     use crate::flow::SignInWay;
     use crate::jwt::SigningKey;
+    use crate::reach::Reach;
     use crate::registration::{
         AuthMethod, Management, Reason, ReasonCode, Registration, RegistrationKind,
     };
@@ -303,7 +313,7 @@ mod tests {
                 scopes: None,
                 registered_at: Timestamp(1),
                 secret_expires_at: Some(Timestamp(2)),
-                reason: Reason::refused("invalid_client"),
+                reason: Reason::refused(&"invalid_client".into()),
                 management: Some(Management {
                     uri: "https://a/register/c".into(),
                     token: Secret::new("m"),
@@ -324,6 +334,7 @@ mod tests {
             expires_at: Some(Timestamp(3_600_000)),
             dpop_key: SigningKey::generate(&Entropy([3; 64])),
             way: SignInWay::ClientCredentials,
+            reach: Some(Reach::Private),
         }
     }
 
@@ -336,13 +347,18 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_from_before_the_extensions_is_a_browsers_with_bearer_tokens() {
+    fn an_entry_of_an_older_version_is_read() {
         let mut kept: serde_json::Value =
             serde_json::from_str(grant().encode().expose()).expect("JSON");
         let members = kept.as_object_mut().expect("an object");
+        assert_eq!(members.remove("reach"), Some("private".into()));
+        let old = Grant::decode(&Secret::new(kept.to_string())).expect("a grant");
+        assert_eq!(old, Grant { reach: None, ..grant() });
+        let members = kept.as_object_mut().expect("an object");
         assert!(members.remove("way").is_some() && members.remove("dpop_key").is_some());
         let old = Grant::decode(&Secret::new(kept.to_string())).expect("a grant");
-        assert_eq!(old, Grant { way: SignInWay::Browser, dpop_key: None, ..grant() });
+        let browsers = Grant { way: SignInWay::Browser, dpop_key: None, reach: None, ..grant() };
+        assert_eq!(old, browsers);
         kept["dpop_key"] = "AAAA".into();
         assert!(Grant::decode(&Secret::new(kept.to_string())).is_err(), "no key, no use");
     }
@@ -389,6 +405,7 @@ mod tests {
             issued_at: Timestamp(9),
             expires_at: None,
             scopes: None,
+            odd_scopes: 0,
             account: None,
             id_token: None,
         });
@@ -400,7 +417,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_survives_the_vault(account in any::<String>(), token in any::<String>()) {
-            let before = Grant { account: Some(account), access: Secret::new(token), ..grant() };
+            let before = Grant { account: Some(account.into()), access: Secret::new(token), ..grant() };
             prop_assert_eq!(Grant::decode(&before.encode()), Ok(before));
         }
     }

@@ -10,8 +10,8 @@ use crate::error_code::ErrorCode;
 use crate::registration::Registration;
 use crate::scope;
 use crate::secret::Secret;
-use crate::text;
-use crate::token::{self, TokenError};
+use crate::text::Shown;
+use crate::token::{self, TokenError, TokenFaults};
 use crate::wire::{Request, Response};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -93,7 +93,7 @@ pub fn parse(response: &Response) -> Result<Secret, TokenError> {
     let body = response.json_object().ok_or_else(not_now)?;
     let member = |name: &str| body.get(name).and_then(Value::as_str);
     if let Some(error) = member("error").map(ErrorCode::parse) {
-        let said = member("error_description").map(text::shown);
+        let said = member("error_description").map(Shown::quotation);
         return Err(TokenError::Refused { error, said });
     }
     if !matches!(response.status, 200 | 201) {
@@ -103,7 +103,37 @@ pub fn parse(response: &Response) -> Result<Secret, TokenError> {
         return Err(TokenError::Unusable("it is no assertion for another sign-in service"));
     }
     match member("access_token") {
-        Some(assertion) if !assertion.is_empty() => Ok(Secret::new(assertion)),
+        Some(assertion) if !assertion.is_empty() => {
+            token::check_token(assertion, FAULTS).map_err(TokenError::Unusable)?;
+            Ok(Secret::new(assertion))
+        }
         Some(_) | None => Err(TokenError::Unusable("it has no assertion")),
+    }
+}
+
+const FAULTS: TokenFaults = TokenFaults {
+    too_long: "its assertion has more than 16 kB",
+    not_visible: "its assertion has characters other than visible ASCII",
+};
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use serde_json::json;
+
+    use super::{ID_JAG, parse};
+    use crate::token::{LONGEST_TOKEN, TokenError};
+    use crate::wire::Response;
+
+    #[test]
+    fn an_assertion_has_at_most_16_kb_of_visible_ascii() {
+        let with = |assertion: &str| {
+            let body = json!({"access_token": assertion, "issued_token_type": ID_JAG}).to_string();
+            parse(&Response { status: 200, headers: HeaderMap::new(), body: body.into_bytes() })
+        };
+        assert!(with(&"a".repeat(LONGEST_TOKEN)).is_ok());
+        for bad in ["a b", "a\u{1b}[2J", &"a".repeat(LONGEST_TOKEN + 1)] {
+            assert!(matches!(with(bad), Err(TokenError::Unusable(_))));
+        }
     }
 }

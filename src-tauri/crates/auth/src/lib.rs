@@ -19,6 +19,7 @@ pub mod grant;
 mod id_jag;
 pub mod jwt;
 pub mod metadata;
+pub mod reach;
 pub mod registration;
 mod renewal;
 pub mod scope;

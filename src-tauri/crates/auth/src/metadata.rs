@@ -1,11 +1,39 @@
 //! Metadata documents: what they say, parsed and checked once.
 
-use serde_json::{Map, Value};
+mod document;
 
+use self::document::Document;
+use crate::scope;
 use crate::server_url::{ServerUrl, is_usable_endpoint};
-use crate::text;
+use crate::text::{self, Shown, Untrusted};
 use crate::well_known::ResourceRoute;
 use crate::wire::Response;
+
+/// How many entries of a list are looked at. What Keyfob looks for by name is found behind them too.
+pub const MOST_ENTRIES: usize = 20;
+
+/// What of a document was not looked at or not used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Lists with more than [`MOST_ENTRIES`] entries, and how many they have.
+    pub lists: Vec<(&'static str, usize)>,
+    /// How many entries of `scopes_supported` are no scopes (RFC 6749 appendix A.4).
+    pub odd_scopes: usize,
+}
+
+impl LeftOut {
+    /// Of a document, with its scopes, from which the odd ones are taken out.
+    fn of(document: &Document) -> (Self, Option<Vec<String>>) {
+        let mut scopes = document.list("scopes_supported");
+        let mut odd_scopes = 0;
+        if let Some(scopes) = &mut scopes {
+            let before = scopes.len();
+            scopes.retain(|scope| scope::is_scope(scope));
+            odd_scopes = before - scopes.len();
+        }
+        (Self { lists: document.cut(), odd_scopes }, scopes)
+    }
+}
 
 /// Protected resource metadata (RFC 9728 section 2), checked against the server it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +44,13 @@ pub struct ProtectedResource {
     /// covers the server.
     pub is_exact: bool,
     /// Issuers of the authorization servers, in the server's order.
-    pub authorization_servers: Vec<String>,
+    pub authorization_servers: Vec<Untrusted>,
     /// All scopes of the resource, where it lists them.
     pub scopes_supported: Option<Vec<String>>,
     /// Whether it takes only tokens that are bound to a key (RFC 9728 section 2, RFC 9449).
     pub dpop_bound_access_tokens_required: bool,
+    /// What of the document was not looked at.
+    pub left_out: LeftOut,
 }
 
 /// Why a document is not used.
@@ -36,13 +66,13 @@ pub enum BadMetadata {
     #[error("it is about {found}")]
     OtherResource {
         /// The `resource` it names.
-        found: String,
+        found: Shown,
     },
     /// The `issuer` is another one (RFC 8414 section 3.3).
     #[error("it calls its issuer {found}")]
     OtherIssuer {
         /// The `issuer` it names.
-        found: String,
+        found: Shown,
         /// Whether only a slash at the end differs. That is another issuer all the same; but many
         /// servers write the name of their service so, and the user may name it rightly.
         by_slash: bool,
@@ -59,22 +89,26 @@ impl ProtectedResource {
         route: ResourceRoute,
         server: &ServerUrl,
     ) -> Result<Self, BadMetadata> {
-        let document = document(response)?;
-        let resource = string(&document, "resource").ok_or(BadMetadata::Member("resource"))?;
+        let document = Document::parse(response)?;
+        let resource = document.text("resource").ok_or(BadMetadata::Member("resource"))?;
         let expected = match route {
             ResourceRoute::Challenge | ResourceRoute::Path => server.as_str(),
             ResourceRoute::Root => server.origin(),
         };
         let is_exact = resource == expected;
-        if !is_exact && !server.is_covered_by(&resource) {
+        let covers = || server.is_covered_by(&resource) && !text::has_hidden(&resource);
+        if !is_exact && !covers() {
             return Err(BadMetadata::OtherResource { found: text::without_query(&resource) });
         }
+        let (left_out, scopes) = LeftOut::of(&document);
+        let named = document.list("authorization_servers").unwrap_or_default();
         Ok(Self {
             resource,
             is_exact,
-            authorization_servers: strings(&document, "authorization_servers").unwrap_or_default(),
-            scopes_supported: strings(&document, "scopes_supported").filter(|s| !s.is_empty()),
-            dpop_bound_access_tokens_required: flag(&document, "dpop_bound_access_tokens_required"),
+            authorization_servers: named.into_iter().map(Untrusted::new).collect(),
+            scopes_supported: scopes.filter(|scopes| !scopes.is_empty()),
+            dpop_bound_access_tokens_required: document.flag("dpop_bound_access_tokens_required"),
+            left_out,
         })
     }
 }
@@ -110,6 +144,8 @@ pub struct AuthorizationServer {
     pub authorization_response_iss_parameter_supported: bool,
     /// Whether there was a document at all; without one PKCE support cannot be verified.
     pub is_guessed: bool,
+    /// What of the document was not looked at.
+    pub left_out: LeftOut,
 }
 
 /// How an issuer was come by, which decides how its name is compared.
@@ -137,15 +173,16 @@ impl AuthorizationServer {
         issuer: &str,
         source: IssuerSource,
     ) -> Result<Self, BadMetadata> {
-        let document = document(response)?;
-        let found = string(&document, "issuer").ok_or(BadMetadata::Member("issuer"))?;
+        let document = Document::parse(response)?;
+        let found = document.text("issuer").ok_or(BadMetadata::Member("issuer"))?;
         let bare = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).to_owned();
         let by_slash = found != issuer && bare(&found) == bare(issuer);
         if found != issuer && !(by_slash && source == IssuerSource::Origin) {
             return Err(BadMetadata::OtherIssuer { found: text::without_query(&found), by_slash });
         }
-        let endpoint = |name| string(&document, name).filter(|url| is_usable_endpoint(url));
+        let endpoint = |name| document.text(name).filter(|url| is_usable_endpoint(url));
         let required = |name| endpoint(name).ok_or(BadMetadata::Member(name));
+        let (left_out, scopes) = LeftOut::of(&document);
         Ok(Self {
             issuer: found,
             // RFC 8414 section 2: it may be absent where no grant type uses it.
@@ -159,32 +196,19 @@ impl AuthorizationServer {
             pushed_authorization_request_endpoint: endpoint(
                 "pushed_authorization_request_endpoint",
             ),
-            require_pushed_authorization_requests: flag(
-                &document,
-                "require_pushed_authorization_requests",
-            ),
-            scopes_supported: strings(&document, "scopes_supported"),
-            code_challenge_methods_supported: strings(
-                &document,
-                "code_challenge_methods_supported",
-            ),
-            token_endpoint_auth_methods_supported: strings(
-                &document,
-                "token_endpoint_auth_methods_supported",
-            ),
-            dpop_signing_alg_values_supported: strings(
-                &document,
-                "dpop_signing_alg_values_supported",
-            ),
-            client_id_metadata_document_supported: flag(
-                &document,
-                "client_id_metadata_document_supported",
-            ),
-            authorization_response_iss_parameter_supported: flag(
-                &document,
-                "authorization_response_iss_parameter_supported",
-            ),
+            require_pushed_authorization_requests: document
+                .flag("require_pushed_authorization_requests"),
+            scopes_supported: scopes,
+            code_challenge_methods_supported: document.list("code_challenge_methods_supported"),
+            token_endpoint_auth_methods_supported: document
+                .list("token_endpoint_auth_methods_supported"),
+            dpop_signing_alg_values_supported: document.list("dpop_signing_alg_values_supported"),
+            client_id_metadata_document_supported: document
+                .flag("client_id_metadata_document_supported"),
+            authorization_response_iss_parameter_supported: document
+                .flag("authorization_response_iss_parameter_supported"),
             is_guessed: false,
+            left_out,
         })
     }
 
@@ -205,6 +229,7 @@ impl AuthorizationServer {
             client_id_metadata_document_supported: false,
             authorization_response_iss_parameter_supported: false,
             is_guessed: true,
+            left_out: LeftOut::default(),
         }
     }
 
@@ -267,8 +292,8 @@ impl AuthorizationServer {
 }
 
 /// Whether none of the grant types listed has anything to do with a browser.
-fn is_without_browser(document: &Map<String, Value>) -> bool {
-    strings(document, "grant_types_supported").is_some_and(|listed| {
+fn is_without_browser(document: &Document) -> bool {
+    document.list("grant_types_supported").is_some_and(|listed| {
         !listed.iter().any(|grant| matches!(grant.as_str(), "authorization_code" | "implicit"))
     })
 }
@@ -276,29 +301,6 @@ fn is_without_browser(document: &Map<String, Value>) -> bool {
 /// Whether a document came as plain text: not as the RFCs have it, and still what it is.
 pub fn is_plain_text(response: &Response) -> bool {
     response.media_type().as_deref() == Some("text/plain")
-}
-
-/// RFC 9728 section 3.2 and RFC 8414 section 3.2: 200, JSON, an object.
-fn document(response: &Response) -> Result<Map<String, Value>, BadMetadata> {
-    let is_json =
-        response.media_type().is_none_or(|t| t == "application/json" || t.ends_with("+json"));
-    if response.status != 200 || !(is_json || is_plain_text(response)) {
-        return Err(BadMetadata::NotMetadata);
-    }
-    response.json_object().ok_or(BadMetadata::NotMetadata)
-}
-
-fn string(document: &Map<String, Value>, name: &str) -> Option<String> {
-    document.get(name).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned)
-}
-
-fn strings(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {
-    let list = document.get(name)?.as_array()?;
-    Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-}
-
-fn flag(document: &Map<String, Value>, name: &str) -> bool {
-    document.get(name).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn contains(list: Option<&[String]>, item: &str) -> Option<bool> {

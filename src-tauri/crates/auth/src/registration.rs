@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::metadata::AuthorizationServer;
 use crate::scope;
 use crate::secret::Secret;
+use crate::text::Shown;
 use crate::time::Timestamp;
 
 /// The rung of the ladder that a registration stands on.
@@ -106,7 +107,7 @@ pub struct Reason {
     /// What it is, for programs.
     pub code: ReasonCode,
     /// What it is, for people.
-    pub text: String,
+    pub text: Shown,
 }
 
 impl Reason {
@@ -126,13 +127,13 @@ impl Reason {
                 "The server offers CIMD but admits no clients without a secret, registered with DCR instead"
             }
         };
-        Self { code, text: text.to_owned() }
+        Self { code, text: text.into() }
     }
 
     /// A refusal, with what the server said.
-    pub fn refused(said: &str) -> Self {
+    pub fn refused(said: &Shown) -> Self {
         let text = format!("CIMD was refused ({said}), registered with DCR instead");
-        Self { code: ReasonCode::Refused, text }
+        Self { code: ReasonCode::Refused, text: text.into() }
     }
 }
 
@@ -253,7 +254,7 @@ pub struct Refusal {
     /// When.
     pub at: Timestamp,
     /// What the server said, in few words.
-    pub said: String,
+    pub said: Shown,
 }
 
 /// How long a refusal is remembered.

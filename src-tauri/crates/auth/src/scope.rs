@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
-/// Most scopes that are taken over from a server's list, and their length together.
+/// Most scopes that are taken over from a server's list.
 const MOST: usize = 200;
-const LONGEST: usize = 4096;
+
+/// The longest list of scopes that is taken from a server, in bytes.
+pub const LONGEST: usize = 4096;
 
 /// As many of a server's scopes as are asked for: their list goes into a link.
 fn capped(scopes: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -17,9 +19,20 @@ fn capped(scopes: impl IntoIterator<Item = String>) -> Vec<String> {
     within.collect()
 }
 
-/// Splits a scope string (RFC 6749 section 3.3).
+/// Splits a scope string (RFC 6749 section 3.3). What is no scope is left out.
 pub fn split(text: &str) -> Vec<String> {
-    text.split_ascii_whitespace().map(str::to_owned).collect()
+    text.split_ascii_whitespace().filter(|scope| is_scope(scope)).map(str::to_owned).collect()
+}
+
+/// How many words of a scope string are no scopes.
+pub fn count_odd(text: &str) -> usize {
+    text.split_ascii_whitespace().filter(|scope| !is_scope(scope)).count()
+}
+
+/// Whether it is one scope (RFC 6749 appendix A.4): printable ASCII but for the blank, the quotation
+/// mark and the backslash.
+pub fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| matches!(c, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// Joins scopes in order, each once.
@@ -86,7 +99,7 @@ pub fn covers(had: &[String], wanted: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Wishes, choose, covers, split};
+    use super::{Wishes, choose, count_odd, covers, is_scope, split};
 
     fn list(text: &str) -> Vec<String> {
         split(text)
@@ -136,6 +149,18 @@ mod tests {
         assert_eq!(chosen, ["a".repeat(4000)]);
         let chosen = choose(&Wishes { configured: &many, ..Wishes::default() });
         assert_eq!(chosen, many, "the user's own are the user's own");
+    }
+
+    #[test]
+    fn what_is_no_scope_is_left_out_and_counted() {
+        for scope in ["a", "!#[]~", "https://h/x.read", "repo:status", "a'b"] {
+            assert!(is_scope(scope), "{scope}");
+        }
+        for odd in ["", "a b", "a\"", "a\\", "a\u{1b}[2J", "ü", "a\u{202e}", "a\u{7f}"] {
+            assert!(!is_scope(odd), "{odd:?}");
+        }
+        let said = "read wr\u{1b}]0;x\u{7}ite \"all\" admin";
+        assert_eq!((split(said), count_odd(said)), (list("read admin"), 2));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 /// A token, code, verifier, client secret or key.
 ///
 /// It has no `Display` and no `Serialize`; `Debug` prints a placeholder. Its buffer is wiped when
-/// it is dropped (best effort: whatever was copied out by [`Secret::expose`] is not).
+/// it is dropped. What was copied out by [`Secret::expose`] is wiped where all memory is that is
+/// given back: in every program with `keyfob-core`.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 

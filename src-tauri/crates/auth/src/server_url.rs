@@ -1,8 +1,11 @@
 //! The URL of an MCP server, as the user typed it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use url::{Host, Url};
+
+use crate::text::has_hidden;
 
 /// A remote MCP server's address in canonical form (RFC 8707 section 2; MCP authorization,
 /// "Canonical Server URI"): scheme and host in lower case, no fragment, nothing else changed.
@@ -124,19 +127,38 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// Whether a URL's host is this machine: `localhost`, a name below it, or a loopback address.
+/// Whether a URL's host is this machine: a loopback address, one that stands for it (`0.0.0.0`,
+/// `::`), `localhost` or a name below it. `url` has brought all spellings of an address to one.
 pub fn is_loopback(url: &Url) -> bool {
+    let is_own = |address: IpAddr| {
+        let address = address.to_canonical();
+        address.is_loopback() || address.is_unspecified()
+    };
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => is_localhost(name),
+        Some(Host::Ipv4(address)) => is_own(address.into()),
+        Some(Host::Ipv6(address)) => is_own(address.into()),
         None => false,
     }
 }
 
+/// Whether a name always leads to this machine (RFC 6761 section 6.3): `localhost` or one below it,
+/// with or without the dot of the root.
+pub fn is_localhost(name: &str) -> bool {
+    let labels = name.trim_end_matches('.').rsplit('.');
+    labels.take(1).any(|last| last.eq_ignore_ascii_case("localhost"))
+}
+
+/// Longest server-supplied URL that is used, in bytes.
+const LONGEST_ENDPOINT: usize = 16 * 1024;
+
 /// Whether a server-supplied URL may be used as an OAuth endpoint: https, or http on loopback;
-/// no user name, no fragment (RFC 6749 section 3.1; MCP security best practices).
+/// no user name, no fragment (RFC 6749 section 3.1; MCP security best practices), and no character
+/// that acts or is not seen.
 pub fn is_usable_endpoint(text: &str) -> bool {
+    if text.len() > LONGEST_ENDPOINT || has_hidden(text) {
+        return false;
+    }
     let Ok(url) = Url::parse(text) else { return false };
     let scheme = match url.scheme() {
         "https" => true,
@@ -148,7 +170,7 @@ pub fn is_usable_endpoint(text: &str) -> bool {
         && url.username().is_empty()
         && url.password().is_none()
         && url.fragment().is_none()
-        && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+        && !text.contains(char::is_whitespace)
 }
 
 #[cfg(test)]
@@ -223,10 +245,22 @@ mod tests {
     fn endpoints_are_https_or_loopback() {
         assert!(is_usable_endpoint("https://a/authorize?x=1"));
         assert!(is_usable_endpoint("http://127.0.0.1:1/token"));
-        for bad in
-            ["http://a/token", "javascript:alert(1)", "file:///x", "https://u@a/", "https://a/#f"]
-        {
-            assert!(!is_usable_endpoint(bad), "{bad}");
+        for bad in [
+            "http://a/token",
+            "javascript:alert(1)",
+            "file:///x",
+            "https://u@a/",
+            "https://a/#f",
+            "https://a/\u{1b}[2J",
+            "https://a/\u{9b}2J",
+            "https://a/\u{202e}x",
+            "https://a/x y",
+            "https://a/\u{200b}",
+            "https://a/x\u{200d}y",
+        ] {
+            assert!(!is_usable_endpoint(bad), "{bad:?}");
         }
+        assert!(is_usable_endpoint("https://bücher.example/größe"));
+        assert!(!is_usable_endpoint(&format!("https://a/{}", "x".repeat(17_000))));
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! The requests are built by the `oauth2` crate; a one-shot client captures what it would send.
 
+mod limits;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -20,12 +22,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::form_urlencoded::{self, Serializer};
 
+pub use self::limits::LONGEST_TOKEN;
+pub(crate) use self::limits::{TokenFaults, check_token};
 use crate::error_code::ErrorCode;
 use crate::jwt;
 use crate::registration::{AuthMethod, Registration};
 use crate::scope;
 use crate::secret::Secret;
-use crate::text;
+use crate::text::Shown;
 use crate::time::Timestamp;
 use crate::wire::{Request, Response};
 
@@ -42,8 +46,10 @@ pub struct Tokens {
     pub expires_at: Option<Timestamp>,
     /// The granted scopes, where the server said (RFC 6749 section 5.1: absent means as asked).
     pub scopes: Option<Vec<String>>,
+    /// How many words among them are no scopes (RFC 6749 appendix A.4) and were left out.
+    pub odd_scopes: usize,
     /// Who signed in, as far as the ID token tells; for display only.
-    pub account: Option<String>,
+    pub account: Option<Shown>,
     /// The ID token, where there is one; only an identity provider is shown it again.
     pub id_token: Option<Secret>,
 }
@@ -57,7 +63,7 @@ pub enum TokenError {
         /// The code.
         error: ErrorCode,
         /// What it said about it, cleaned.
-        said: Option<String>,
+        said: Option<Shown>,
     },
     /// It cannot answer now: 429, 5xx, or a page where JSON belongs.
     #[error("the sign-in service cannot answer now (HTTP {status})")]
@@ -187,7 +193,18 @@ pub fn parse_as(
     response: &Response,
     now: Timestamp,
 ) -> Result<Tokens, TokenError> {
-    let normal = normalize(response)?;
+    let mut normal = normalize(response)?;
+    for (name, faults) in limits::TOKENS {
+        let token = normal.get(name).and_then(Value::as_str).unwrap_or_default();
+        check_token(token, faults).map_err(TokenError::Unusable)?;
+    }
+    let said = normal.remove("scope");
+    let said = said.as_ref().and_then(Value::as_str).unwrap_or_default();
+    if said.len() > scope::LONGEST {
+        return Err(TokenError::Unusable("its list of scopes has more than 4 kB"));
+    }
+    let odd_scopes = scope::count_odd(said);
+    let scopes = Some(scope::split(said)).filter(|scopes| !scopes.is_empty());
     let parsed: StandardTokenResponse<IdToken, BasicTokenType> =
         serde_json::from_value(Value::Object(normal))
             .map_err(|_| TokenError::Unusable("it has no access token"))?;
@@ -201,8 +218,8 @@ pub fn parse_as(
         }
     }
     let access = Secret::new(parsed.access_token().secret().clone());
-    if access.is_empty() || HeaderValue::from_str(access.expose()).is_err() {
-        return Err(TokenError::Unusable("its access token cannot be sent"));
+    if access.is_empty() {
+        return Err(TokenError::Unusable("its access token is empty"));
     }
     let refresh = parsed.refresh_token().map(|t| Secret::new(t.secret().clone()));
     Ok(Tokens {
@@ -210,7 +227,8 @@ pub fn parse_as(
         refresh: refresh.filter(|t| !t.is_empty()),
         issued_at: now,
         expires_at: parsed.expires_in().map(|life| now.plus(life)),
-        scopes: parsed.scopes().map(|list| list.iter().map(|s| s.to_string()).collect()),
+        scopes,
+        odd_scopes,
         account: parsed.extra_fields().account(),
         id_token: parsed.extra_fields().id_token.clone().map(Secret::new),
     })
@@ -296,7 +314,7 @@ fn normalize(response: &Response) -> Result<Map<String, Value>, TokenError> {
         if matches!(error, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable) {
             return Err(not_now(response));
         }
-        let said = body.get("error_description").and_then(Value::as_str).map(text::shown);
+        let said = body.get("error_description").and_then(Value::as_str).map(Shown::quotation);
         return Err(TokenError::Refused { error, said });
     }
     if !matches!(response.status, 200 | 201) {
@@ -323,9 +341,6 @@ fn normalize(response: &Response) -> Result<Map<String, Value>, TokenError> {
         if body.get(name).is_some_and(|value| !value.is_string()) {
             body.remove(name);
         }
-    }
-    if body.get("scope").and_then(Value::as_str).is_some_and(|s| scope::split(s).is_empty()) {
-        body.remove("scope");
     }
     Ok(body)
 }
@@ -371,12 +386,12 @@ pub fn audience(access: &Secret) -> Option<Vec<String>> {
 impl IdToken {
     /// A readable name. The token came straight from the token endpoint over TLS, which stands in
     /// for its signature (OpenID Connect Core section 3.1.3.7).
-    fn account(&self) -> Option<String> {
+    fn account(&self) -> Option<Shown> {
         let claims = jwt::claims(self.id_token.as_deref()?)?;
         ["email", "preferred_username", "name"]
             .into_iter()
             .find_map(|claim| claims.get(claim).and_then(Value::as_str))
-            .map(text::shown)
+            .map(Shown::quotation)
             .filter(|name| !name.is_empty())
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, Method};
 
-use crate::text;
+use crate::text::{self, Shown};
 
 /// A request for the caller to send. Redirects are never followed, no cookies are kept.
 #[derive(Clone)]
@@ -94,13 +94,13 @@ impl fmt::Debug for Response {
 pub enum NoAnswer {
     /// Name resolution, connection or transport failed, or took too long.
     #[error("{0}")]
-    Unreachable(String),
+    Unreachable(Shown),
     /// The certificate was not accepted.
     #[error("{0}")]
-    Untrusted(String),
+    Untrusted(Shown),
     /// The address rules forbid the target; nothing was sent.
     #[error("{0}")]
-    Forbidden(String),
+    Forbidden(Shown),
     /// The answer was larger than the cap.
     #[error("the answer was too large")]
     TooLarge,

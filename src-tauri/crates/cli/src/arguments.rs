@@ -213,6 +213,9 @@ pub(crate) struct Connect {
     /// The sign-in service to use, where the server names several
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: Option<String>,
+    /// A sign-in service that serves another of your servers, and that this one may use as well
+    #[arg(long, value_name = "URL")]
+    pub(crate) accept: Option<String>,
     /// Give up after so many seconds
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) deadline: Option<u64>,
@@ -352,13 +355,29 @@ pub(crate) enum Clients {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// End the key after this time (30d, 12h) or this day, in UTC (2027-01-31)
+        #[arg(long, value_name = "END")]
+        expires: Option<String>,
         /// The client, for example cursor
         client: String,
         /// The server's name
         name: String,
     },
-    /// Show who has keys
+    /// Show who has keys, when they were used last and when they end
     List(Shown),
+    /// Make new keys in place of a client's, or of all
+    Rotate {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// The keys of all clients
+        #[arg(long)]
+        all: bool,
+        /// The client
+        client: Option<String>,
+    },
+    /// Keep all keys, although another program had Keyfob's port and may have been sent them
+    Keep,
     /// Take a client's keys away
     Revoke {
         /// The client

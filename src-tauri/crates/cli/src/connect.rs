@@ -30,10 +30,55 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
     let deadline = connect.deadline;
     let out_of_time = |seconds: u64| Problem::new(Code::Deadline).with("seconds", seconds);
     let mut link = Link::open(true).await?;
-    let name = connect.name.clone();
-    let request =
-        Request::Connect { name: connect.name, issuer: connect.issuer, browser, deadline };
-    let typed = Typed::at_terminal();
+    let mut typed = Typed::at_terminal();
+    let mut accept = connect.accept.clone();
+    let told = loop {
+        let asked = Request::Connect {
+            name: connect.name.clone(),
+            issuer: connect.issuer.clone(),
+            accept: accept.take(),
+            browser: browser.clone(),
+            deadline,
+        };
+        let asking = sign_in(&mut link, asked, &connect.name, typed.as_mut());
+        // The broker's own clock begins when the link is there, ours now.
+        let told = match deadline {
+            Some(seconds) => {
+                let most = Duration::from_secs(seconds).saturating_add(GRACE);
+                let ended = tokio::time::timeout(most, asking).await;
+                ended.unwrap_or_else(|_| Err(out_of_time(seconds)))
+            }
+            None => asking.await,
+        };
+        match (told, typed.as_mut()) {
+            (Err(problem), Some(typed)) if problem.code == Code::SharedService => {
+                if !typed.agrees(&problem.message).await {
+                    break Err(problem);
+                }
+                accept = problem.params.get("issuer").cloned().map(String::from);
+            }
+            (told, _) => break told,
+        }
+    };
+    link.close().await;
+    let told = told.map_err(|problem| match deadline {
+        // Beyond its window it is the broker that gives up, and not the deadline.
+        Some(seconds) if problem.code == Code::CallbackTimeout && seconds <= WINDOW => {
+            out_of_time(seconds)
+        }
+        _ => problem,
+    });
+    show::server(&parsed(told?)?);
+    Ok(0)
+}
+
+/// One try, told while it goes on.
+async fn sign_in(
+    link: &mut Link,
+    request: Request,
+    name: &str,
+    typed: Option<&mut Typed>,
+) -> Result<serde_json::Value, Problem> {
     let (is_typing, beside) = (typed.is_some(), link.beside());
     let mut is_waiting = false;
     let (waits, mut waiting) = tokio::sync::watch::channel(false);
@@ -43,6 +88,7 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
         }
         match progress {
             Progress::Trace { line } => say::line(show::step(&line)),
+            Progress::Notice { text } => say::line(text),
             Progress::Link { link, until, is_opened: false } => {
                 say::line(format_args!(
                     "Open this link in a browser on this machine, until {until}. Ctrl-C \
@@ -80,34 +126,13 @@ pub(crate) async fn connect(connect: Connect) -> Result<u8, Problem> {
     };
     let typing = async {
         match typed {
-            Some(typed) => typed.follow(&name, beside).await,
+            Some(typed) => typed.follow(name, beside).await,
             None => std::future::pending().await,
         }
     };
-    let asking = async {
-        tokio::select! {
-            told = asking => told,
-            () = hint => Err(Problem::new(Code::Cancelled)),
-            () = typing => Err(Problem::new(Code::Cancelled)),
-        }
-    };
-    // The broker's own clock begins when the link is there, ours now.
-    let told = match deadline {
-        Some(seconds) => {
-            let most = Duration::from_secs(seconds).saturating_add(GRACE);
-            let ended = tokio::time::timeout(most, asking).await;
-            ended.unwrap_or_else(|_| Err(out_of_time(seconds)))
-        }
-        None => asking.await,
-    };
-    link.close().await;
-    let told = told.map_err(|problem| match deadline {
-        // Beyond its window it is the broker that gives up, and not the deadline.
-        Some(seconds) if problem.code == Code::CallbackTimeout && seconds <= WINDOW => {
-            out_of_time(seconds)
-        }
-        _ => problem,
-    });
-    show::server(&parsed(told?)?);
-    Ok(0)
+    tokio::select! {
+        told = asking => told,
+        () = hint => Err(Problem::new(Code::Cancelled)),
+        () = typing => Err(Problem::new(Code::Cancelled)),
+    }
 }

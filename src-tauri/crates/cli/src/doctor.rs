@@ -1,14 +1,17 @@
 //! `keyfob doctor`: checks what Keyfob stands on.
 
 use keyfob_auth::client_document::{Listing, listing, redirect_uri};
-use keyfob_core::control::client;
 use keyfob_core::control::protocol::Request;
+use keyfob_core::control::{client, socket};
+use keyfob_core::paths::Paths;
 use keyfob_core::problem::Problem;
+use keyfob_core::remembered::Remembered;
 use keyfob_core::vault::{Lasts, ProfileId, Vault, VaultError};
+use keyfob_core::view::ClientView;
 use keyfob_core::{broker, clock, config, gateway};
 use serde_json::{Value, json};
 
-use crate::{identity, link, say};
+use crate::{clients, identity, link, parsed, say};
 
 struct Finding {
     what: &'static str,
@@ -49,6 +52,9 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
         }
         None => add("broker", true, "not running; commands start one when they need it".to_owned()),
     }
+    for problem in socket::passed_over(&paths) {
+        add("control socket", false, problem.to_string());
+    }
     if let (None, Ok(config)) = (&running, &config) {
         let bound = match config.settings.port {
             Some(port) => gateway::take_port(port).await.map(|_| format!("{port} is free")),
@@ -68,6 +74,33 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
         );
         add("redirect", true, said);
     }
+    let known = match &running {
+        Some(_) => match client::connect(&paths).await {
+            Some(mut connection) => connection.ask(Request::ClientsList, |_| {}).await.ok(),
+            None => None,
+        },
+        None => None,
+    };
+    let warning = match known {
+        Some(told) => clients::warning(&parsed::<Vec<_>>(told)?),
+        None => warning_before_start(&paths),
+    };
+    if let Some(warning) = warning {
+        add("client keys", false, warning);
+    }
+    let allows = config.as_ref().is_ok_and(|config| config.settings.allow_other_users);
+    let tells = running.as_ref().is_none_or(|told| {
+        // The one of a command may have no port at all.
+        told["checks_users"] == Value::Bool(true) || told["host"] == "command"
+    });
+    let said = match (allows, tells) {
+        (true, _) => "may use the gateway with a client key (allow_other_users)",
+        (false, true) => "are refused at the port even with a client key",
+        (false, false) => {
+            "need a client key, which alone decides: this system does not tell whose a connection is"
+        }
+    };
+    add("other users", true, said.to_owned());
     let in_memory = |told: &Value| told.get("keeps_in_memory") == Some(&Value::Bool(true));
     let keeps_in_memory = running.as_ref().is_some_and(in_memory);
     if keeps_in_memory {
@@ -110,6 +143,21 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8, Problem> {
         }
     }
     Ok(u8::from(!is_well))
+}
+
+/// The same of a Keyfob that does not run: the next one to start has its port back.
+fn warning_before_start(paths: &Paths) -> Option<String> {
+    let facts = Remembered::look(&paths.state);
+    let names = facts.keys.iter().filter(|key| facts.port_is_taken || facts.may_be_known(key));
+    let clients = names.map(|key| ClientView {
+        name: key.client.clone(),
+        server: String::new(),
+        made_at: String::new(),
+        last_used_at: None,
+        expires_at: None,
+        may_be_known: true,
+    });
+    clients::warning(&clients.collect::<Vec<_>>())
 }
 
 /// Tests the keychain under a profile of its own: the one of this home may not have been made yet,

@@ -9,6 +9,7 @@ use keyfob_auth::Secret;
 use keyfob_core::broker::{self, Options, Store};
 use keyfob_core::control::client;
 use keyfob_core::control::protocol::{Hello, NewServer, Reply, Request, VERSION};
+use keyfob_core::environment::{self, KEY_VARIABLE, URL_VARIABLE};
 use keyfob_core::problem::{Code, Problem};
 use keyfob_core::view::Progress;
 use serde_json::{Value, json};
@@ -148,10 +149,15 @@ fn tell_new(name: &str) {
     say::aside(format_args!("{name} is on your list now; keyfob remove {name} takes it off."));
 }
 
-/// The person has to open what no browser was sent to. It goes beside the command's output.
+/// The person has to open what no browser was sent to, and to know who will use what they allow. It
+/// goes beside the command's output.
 fn show_link(progress: Progress) {
-    if let Progress::Link { link, is_opened: false, .. } = progress {
-        say::aside(format_args!("Open this link in a browser: {link}"));
+    match progress {
+        Progress::Link { link, is_opened: false, .. } => {
+            say::aside(format_args!("Open this link in a browser: {link}"));
+        }
+        Progress::Notice { text } => say::aside(text),
+        Progress::Link { .. } | Progress::Trace { .. } => {}
     }
 }
 
@@ -188,7 +194,9 @@ async fn run(
     let mut words = command.iter().map(|word| fill(word, url.expose()));
     let program = words.next().unwrap_or_default();
     let mut prepared = Command::new(&program);
-    prepared.args(words).env("KEYFOB_URL", url.expose()).env("KEYFOB_KEY", key.expose());
+    prepared.args(words);
+    environment::withhold_secrets(prepared.as_std_mut());
+    prepared.env(URL_VARIABLE, url.expose()).env(KEY_VARIABLE, key.expose());
     // At a terminal, a group of its own would be in the background, where it may not read.
     let shares_group = std::io::stdin().is_terminal();
     #[cfg(unix)]
@@ -200,6 +208,10 @@ async fn run(
         Problem::new(Code::Usage)
             .with("cause", format_args!("{} cannot be run: {error}", program.display()))
     })?;
+    #[cfg(target_os = "linux")]
+    if let Some(pid) = child.id() {
+        keyfob_core::process_memory::unseal_child(pid);
+    }
     let ended = tokio::select! {
         status = child.wait() => Ended::Exited(status.map_err(Problem::internal)?),
         () = serve::after(deadline) => Ended::OutOfTime,
@@ -267,7 +279,7 @@ fn finish(
             let Some(failure) = failure else { return Ok(status) };
             let mut line = json!(failure);
             line["status"] = json!(status);
-            say::aside(line);
+            say::json_aside(&line);
             Ok(say::status(&failure))
         }
     }

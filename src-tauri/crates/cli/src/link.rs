@@ -3,9 +3,11 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use keyfob_core::auth::text::Shown;
 use keyfob_core::broker::{Defaults, Host, Options, Predecessor, Running, Store};
 use keyfob_core::control::client::{self, Connection};
 use keyfob_core::control::protocol::{Reply, Request};
+use keyfob_core::environment;
 use keyfob_core::paths::Paths;
 use keyfob_core::problem::{Code, Problem};
 use keyfob_core::view::Progress;
@@ -319,7 +321,7 @@ pub(crate) async fn next(lines: &mut BufReader<OwnedReadHalf>) -> Option<Reply> 
 
 /// What a broker says to whom it still hears and can no longer answer.
 fn is_ending(problem: &Problem) -> bool {
-    let cause = problem.params.get("cause").map(String::as_str);
+    let cause = problem.params.get("cause").map(Shown::as_str);
     problem.code == Code::Internal && cause == Some("Keyfob is ending")
 }
 
@@ -332,6 +334,7 @@ fn start_in_background() -> Result<Child, Problem> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+    environment::withhold_secrets(&mut command);
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.spawn().map_err(Problem::internal)

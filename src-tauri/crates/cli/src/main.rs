@@ -3,6 +3,7 @@
 mod add;
 mod arguments;
 mod call;
+mod clients;
 mod connect;
 mod doctor;
 mod exec;
@@ -22,8 +23,9 @@ use clap::Parser;
 use keyfob_auth::Secret;
 use keyfob_core::control::protocol::Request;
 use keyfob_core::problem::{Code, Problem};
-use keyfob_core::view::{ClientView, ServerView};
-use serde_json::{Value, json};
+use keyfob_core::process_memory;
+use keyfob_core::view::ServerView;
+use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
         Command::Call(call) => (call.json, None),
         Command::Serve(serve) => (serve.json, serve.running.log),
         Command::Exec(exec) => (false, exec.running.log),
-        Command::Clients(Clients::Add { json, .. }) => (*json, None),
+        Command::Clients(Clients::Add { json, .. } | Clients::Rotate { json, .. }) => (*json, None),
         Command::Clients(Clients::List(shown)) | Command::Identity(Identity::Check(shown)) => {
             (shown.json, None)
         }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     if let Some(level) = log {
         log_to_stderr(level);
     }
+    process_memory::seal();
     let ended = runtime(&arguments.command).map_err(Problem::internal).and_then(|runtime| {
         let ended = runtime.block_on(run(arguments.command));
         // A keychain prompt that nobody answers must not keep the process.
@@ -194,7 +197,7 @@ async fn run(command: Command) -> Result<u8, Problem> {
         Command::Serve(serve) => serve::serve(serve).await,
         Command::Stdio(name) => stdio::stdio(name.name).await,
         Command::Exec(exec) => exec::exec(exec).await,
-        Command::Clients(clients) => self::clients(clients).await,
+        Command::Clients(clients) => self::clients::clients(clients).await,
         Command::Identity(Identity::Print { url }) => identity::print(&url),
         Command::Identity(Identity::Check(shown)) => identity::check(shown.json).await,
         Command::Doctor(shown) => doctor::doctor(shown.json).await,
@@ -202,7 +205,7 @@ async fn run(command: Command) -> Result<u8, Problem> {
 }
 
 /// Asks the broker that runs, or one for this command.
-async fn ask(request: Request) -> Result<Value, Problem> {
+pub(crate) async fn ask(request: Request) -> Result<Value, Problem> {
     ask_at(Link::open(false).await?, request).await
 }
 
@@ -215,56 +218,6 @@ pub(crate) async fn ask_at(mut link: Link, request: Request) -> Result<Value, Pr
     let told = link.ask(request).await;
     link.close().await;
     told
-}
-
-async fn clients(clients: Clients) -> Result<u8, Problem> {
-    match clients {
-        Clients::Add { json: as_json, client, name } => {
-            let mut link = Link::open(false).await?;
-            let told = link.ask(Request::ClientsAdd { client, name }).await;
-            let is_own = link.is_own();
-            link.close().await;
-            let told = told?;
-            let text = |name: &str| told.get(name).and_then(Value::as_str).unwrap_or_default();
-            if as_json {
-                say::json(&json!({
-                    "name": told["name"], "key": told["key"], "header": told["header"],
-                }));
-            } else {
-                say::line(format_args!("Give {} this address and header:", text("name")));
-                say::line(format_args!("  {}\n  {}", text("address"), text("header")));
-                say::line("or, where it takes no headers, this address alone:");
-                say::line(format_args!("  {}", text("address_with_key")));
-                say::line(format_args!(
-                    "The key is shown only now. If it gets lost: keyfob clients revoke {}, and add it again.",
-                    text("name")
-                ));
-                if is_own {
-                    say::line("Keyfob has to run for this: keyfob serve");
-                }
-            }
-        }
-        Clients::List(shown) => {
-            let told = ask(Request::ClientsList).await?;
-            if shown.json {
-                say::json(&told);
-            } else {
-                let clients = parsed::<Vec<ClientView>>(told)?;
-                if clients.is_empty() {
-                    say::line("No client has a key yet.");
-                }
-                for client in clients {
-                    let ClientView { name, server, made_at } = client;
-                    say::line(format_args!("{name:20} {server:20} since {made_at}"));
-                }
-            }
-        }
-        Clients::Revoke { client } => {
-            ask(Request::ClientsRevoke { client: client.clone() }).await?;
-            say::line(format_args!("{client} has no keys any more."));
-        }
-    }
-    Ok(0)
 }
 
 /// What could and could not be done when something ended.

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use keyfob_auth::Secret;
-use keyfob_auth::client_document::ClientDocumentUrl;
+use keyfob_auth::client_document::{ClientDocumentUrl, PORTS};
 use keyfob_core::broker::{self, Defaults, Host, Options, Predecessor};
 use keyfob_core::browser::Browser;
+use keyfob_core::environment;
 use keyfob_core::extensions::{ExtensionSecrets, Extensions};
 use keyfob_core::paths::{HOME_VARIABLE, Paths};
 use keyfob_core::problem::{Code, Problem};
 use serde_json::json;
 
 use crate::arguments::{self, Running, Serve, Store};
-use crate::{link, say};
+use crate::{clients, link, say};
 
 /// How long an ephemeral broker lives when nothing else is said.
 pub(crate) const EPHEMERAL_DEADLINE: u64 = 25;
@@ -31,9 +32,10 @@ pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
     let mut signals = Signals::listen()?;
     let gateway = running.handle.gateway().origin();
     if arguments.json {
-        say::line(json!({ "event": "ready", "gateway": gateway, "pid": std::process::id() }));
+        say::json_line(&json!({ "event": "ready", "gateway": gateway, "pid": std::process::id() }));
     } else {
         say::line(format_args!("Keyfob answers at {gateway}. Ctrl-C ends it."));
+        tell_port(&running).await?;
     }
     let deadline = deadline(&arguments.running);
     let handle = running.handle.clone();
@@ -50,6 +52,21 @@ pub(crate) async fn serve(arguments: Serve) -> Result<u8, Problem> {
         }
         _ => Ok(status),
     }
+}
+
+/// What there is to know of the port that a person would not expect.
+async fn tell_port(running: &broker::Running) -> Result<(), Problem> {
+    if let Some(port) = running.other_port {
+        let all = PORTS.map(|port| port.to_string()).join(", ");
+        say::aside(format_args!(
+            "The usual ports ({all}) are taken, so Keyfob has chosen {port} and keeps it. Services that compare redirect addresses exactly refuse its client document (CIMD) at this port; there it registers itself (DCR)."
+        ));
+    }
+    let clients = running.handle.ask(|answer| broker::command::Command::Clients { answer }).await?;
+    if let Some(warning) = clients::warning(&clients) {
+        say::aside(warning);
+    }
+    Ok(())
 }
 
 /// What the options of `serve` and `exec` come to.
@@ -133,9 +150,9 @@ pub(crate) fn extension_secrets(
 /// A secret out of the environment: an argument could be read by everyone.
 pub(crate) fn secret_from(variable: Option<&str>) -> Result<Option<Secret>, Problem> {
     let Some(variable) = variable else { return Ok(None) };
-    match std::env::var(variable) {
-        Ok(text) if !text.is_empty() => Ok(Some(Secret::new(text))),
-        Ok(_) | Err(_) => Err(Problem::new(Code::Usage)
+    match environment::secret(variable) {
+        Some(secret) => Ok(Some(secret)),
+        None => Err(Problem::new(Code::Usage)
             .with("cause", format_args!("the environment variable {variable} holds no secret"))),
     }
 }

@@ -1,6 +1,7 @@
 //! Servers, traces and tools for people.
 
 use keyfob_core::auth::registration::RegistrationKind;
+use keyfob_core::auth::text::{Shown, Untrusted};
 use keyfob_core::view::{Level, ServerView, TraceView};
 use serde_json::Value;
 
@@ -35,7 +36,8 @@ pub(crate) fn server(server: &ServerView) {
         row("account", account);
     }
     if !server.scopes.is_empty() {
-        row("scopes", &server.scopes.join(" "));
+        let scopes: Vec<_> = server.scopes.iter().map(Shown::as_str).collect();
+        row("scopes", &scopes.join(" "));
     }
     if let Some(end) = &server.expires_at {
         row("access until", end);
@@ -83,7 +85,8 @@ pub(crate) fn tools(tools: &[Value]) {
     for tool in tools {
         let text = |name: &str| tool.get(name).and_then(Value::as_str).unwrap_or_default();
         let first = text("description").lines().next().unwrap_or_default();
-        say::line(format_args!("{:24} {}", shown(text("name")), shown(first)));
+        let (name, first) = (Shown::quotation(text("name")), Shown::quotation(first));
+        say::line(format_args!("{name:24} {first}"));
     }
 }
 
@@ -92,17 +95,13 @@ pub(crate) fn result(result: &Value) {
     let content = result.get("content").and_then(Value::as_array);
     for part in content.map(Vec::as_slice).unwrap_or_default() {
         match part.get("text").and_then(Value::as_str) {
-            Some(text) => say::line(text),
+            Some(text) => say::said(&Untrusted::new(text)),
             None => {
                 let kind = part.get("type").and_then(Value::as_str).unwrap_or("unknown");
-                say::line(format_args!("[{}; see it with --json]", shown(kind)));
+                say::line(format_args!("[{}; see it with --json]", Shown::quotation(kind)));
             }
         }
     }
-}
-
-fn shown(text: &str) -> String {
-    keyfob_core::auth::text::shown(text)
 }
 
 fn mark(level: Level) -> char {

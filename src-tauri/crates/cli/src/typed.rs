@@ -1,5 +1,5 @@
 //! What a person types at the terminal while a sign-in waits for the browser: `a` for another way,
-//! or the address that a browser elsewhere ended at.
+//! or the address that a browser elsewhere ended at; and before it, the answer to a question.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -38,8 +38,15 @@ impl Typed {
         Some(Self(typed))
     }
 
+    /// Asks a question that only a yes answers with yes.
+    pub(crate) async fn agrees(&mut self, question: &str) -> bool {
+        say::aside(format_args!("{question} [y/N]"));
+        let answer = self.0.recv().await;
+        answer.is_some_and(|line| matches!(line.expose(), "y" | "Y" | "yes" | "Yes"))
+    }
+
     /// Does what is typed, for as long as it is polled.
-    pub(crate) async fn follow(mut self, name: &str, broker: Beside) {
+    pub(crate) async fn follow(&mut self, name: &str, broker: Beside) {
         while let Some(line) = self.0.recv().await {
             let name = name.to_owned();
             let request = match line.expose() {

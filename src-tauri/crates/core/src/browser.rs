@@ -1,18 +1,25 @@
 //! Sending the person's browser somewhere.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use keyfob_auth::server_url::is_usable_endpoint;
 use reqwest::redirect::Policy;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::environment;
 use crate::fetch;
 use crate::problem::{Code, Problem};
 
 /// Most redirects that [`Browser::Follow`] follows.
 const MOST_HOPS: usize = 10;
+
+/// How soon a launcher of the system's fails when it fails.
+#[cfg(unix)]
+const EARLY: Duration = Duration::from_millis(500);
 
 /// How links are opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,23 +75,11 @@ impl Browser {
         let link = Url::parse(link).map_err(|error| error.to_string())?;
         match self {
             Self::None => Ok(()),
-            Self::System => {
-                // The launcher is watched for an early failure, which blocks.
-                let opened =
-                    tokio::task::spawn_blocking(move || open::that_detached(link.as_str()));
-                match opened.await {
-                    Ok(result) => result.map_err(|error| error.to_string()),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
+            Self::System => open_by_system(&link).await,
             Self::Program(program) => {
-                let mut child = tokio::process::Command::new(program)
-                    .arg(link.as_str())
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .map_err(|error| format!("{}: {error}", program.display()))?;
+                let mut command = std::process::Command::new(program);
+                command.arg(link.as_str());
+                let mut child = start(command).map_err(|error| at(program.as_os_str(), error))?;
                 tokio::spawn(async move {
                     let _ = child.wait().await;
                 });
@@ -111,6 +106,58 @@ impl Browser {
     }
 }
 
+/// Tries the system's launchers one after the other. One that still runs after a while has handed
+/// the link on, or is the browser itself.
+#[cfg(unix)]
+async fn open_by_system(link: &Url) -> Result<(), String> {
+    let mut last = "there is no program that opens links".to_owned();
+    for mut command in open::commands(link.as_str()) {
+        let program = command.get_program().to_owned();
+        // What ends the terminal is not to end the browser.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = match start(command) {
+            Ok(child) => child,
+            Err(error) => {
+                last = at(&program, error);
+                continue;
+            }
+        };
+        match tokio::time::timeout(EARLY, child.wait()).await {
+            Ok(Ok(status)) if status.success() => return Ok(()),
+            Ok(Ok(status)) => last = at(&program, status),
+            Ok(Err(error)) => last = at(&program, error),
+            Err(_runs) => {
+                tokio::spawn(async move {
+                    let _ = child.wait().await;
+                });
+                return Ok(());
+            }
+        }
+    }
+    Err(last)
+}
+
+/// The shell opens it, in a process of its own.
+#[cfg(not(unix))]
+async fn open_by_system(link: &Url) -> Result<(), String> {
+    let link = link.to_string();
+    match tokio::task::spawn_blocking(move || open::that_detached(link)).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Starts a program that gets nothing of ours: no stream and no secret.
+fn start(mut command: std::process::Command) -> std::io::Result<tokio::process::Child> {
+    environment::withhold_secrets(&mut command);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    tokio::process::Command::from(command).spawn()
+}
+
+fn at(program: &OsStr, said: impl std::fmt::Display) -> String {
+    format!("{}: {said}", program.display())
+}
+
 fn follower(ca_file: Option<&Path>) -> Result<reqwest::Client, Problem> {
     let policy = Policy::custom(|attempt| {
         if attempt.previous().len() > MOST_HOPS {
@@ -124,7 +171,7 @@ fn follower(ca_file: Option<&Path>) -> Result<reqwest::Client, Problem> {
     fetch::base(ca_file)?
         .redirect(policy)
         .cookie_store(true)
-        .timeout(std::time::Duration::from_secs(30))
+        .timeout(Duration::from_secs(30))
         .build()
         .map_err(|error| fetch::no_client(&error))
 }

@@ -27,6 +27,9 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// `system`, `none`, or the path of a program.
     pub browser: Option<String>,
+    /// Whether other users of this machine may use the gateway, who need a client key all the same.
+    #[serde(default)]
+    pub allow_other_users: bool,
     /// Issuers at which a client document is shown without trying it out first.
     #[serde(default)]
     pub no_preflight: Vec<String>,
@@ -337,8 +340,15 @@ impl Config {
 }
 
 /// The keys of the file itself.
-const SETTINGS: [&str; 6] =
-    ["port", "client_metadata_url", "ca_file", "browser", "no_preflight", "servers"];
+const SETTINGS: [&str; 7] = [
+    "port",
+    "client_metadata_url",
+    "ca_file",
+    "browser",
+    "allow_other_users",
+    "no_preflight",
+    "servers",
+];
 
 /// The keys of a server's table.
 const SERVER_KEYS: [&str; 12] = [

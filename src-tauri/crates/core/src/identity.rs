@@ -1,12 +1,12 @@
 //! Keyfob's own client document (CIMD), as it is published.
 
 use keyfob_auth::client_document::{self, ClientDocumentUrl, LARGEST};
+use keyfob_auth::reach::Reach;
 use keyfob_auth::wire::{NoAnswer, Request};
 use serde_json::Value;
 
 use crate::fetch::Fetch;
 use crate::problem::{Code, Problem};
-use crate::reach::Reach;
 
 /// Fetches the document and compares it with what this build would publish.
 ///

@@ -1,6 +1,7 @@
 //! The words that a person reads, out of the one locale file. The page reads the same file.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -43,7 +44,7 @@ pub fn filled(section: &str, key: &str, params: &[(&str, &str)]) -> String {
 }
 
 /// Fills in each `{name}` once; what is filled in is not looked at again.
-pub(crate) fn fill(wording: &str, params: &BTreeMap<String, String>) -> String {
+pub(crate) fn fill<T: Deref<Target = str>>(wording: &str, params: &BTreeMap<String, T>) -> String {
     let mut text = String::with_capacity(wording.len());
     let mut rest = wording;
     while let Some((before, after)) = rest.split_once('{') {
@@ -52,7 +53,7 @@ pub(crate) fn fill(wording: &str, params: &BTreeMap<String, String>) -> String {
             rest = after;
             break;
         };
-        text.push_str(params.get(name).map_or("", String::as_str));
+        text.push_str(params.get(name).map_or("", |value| value));
         rest = behind;
     }
     text.push_str(rest);

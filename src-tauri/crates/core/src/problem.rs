@@ -7,7 +7,7 @@ use keyfob_auth::dcr::RegistrationError;
 use keyfob_auth::flow::SignInError;
 use keyfob_auth::metadata::BadMetadata;
 use keyfob_auth::registration::RegistrationKind;
-use keyfob_auth::text;
+use keyfob_auth::text::{self, Shown};
 use keyfob_auth::token::TokenError;
 use keyfob_auth::wire::NoAnswer;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ pub enum Code {
     InvalidUrl,
     IssuerMismatch,
     IssuerSlash,
+    KeyEnded,
     MetadataInvalid,
     NameTaken,
     NoAuthorizationServer,
@@ -44,6 +45,7 @@ pub enum Code {
     NotAwaited,
     NotMcp,
     Offline,
+    OtherUser,
     PkceUnsupported,
     PortTaken,
     PrivateAddress,
@@ -53,11 +55,14 @@ pub enum Code {
     ScopeNeeded,
     ServerOff,
     ServiceChanged,
+    SharedService,
     SignInNeeded,
     SignInRefused,
+    SocketFolder,
     Timeout,
     TlsUntrusted,
     TokenNotAccepted,
+    TooMuch,
     ToolFailed,
     UnknownClient,
     UnknownServer,
@@ -67,6 +72,7 @@ pub enum Code {
     VaultAbsent,
     VaultFailed,
     VaultLocked,
+    VaultSlow,
 }
 
 /// A problem with everything that its wording needs. It holds no secret: parameters are names,
@@ -81,7 +87,8 @@ pub struct Problem {
     /// The way out.
     pub remedy: String,
     /// What was filled in.
-    pub params: BTreeMap<String, String>,
+    #[cfg_attr(test, ts(as = "BTreeMap<String, String>"))]
+    pub params: BTreeMap<String, Shown>,
 }
 
 impl Problem {
@@ -95,9 +102,17 @@ impl Problem {
 
     /// Adds a parameter, made fit to be shown.
     pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.params.insert(name.to_owned(), text::shown(&value.to_string()));
+        self.params.insert(name.to_owned(), Shown::quotation(&value.to_string()));
         self.word();
         self
+    }
+
+    /// Whether it is about the keychain.
+    pub fn is_of_vault(&self) -> bool {
+        matches!(
+            self.code,
+            Code::VaultAbsent | Code::VaultFailed | Code::VaultLocked | Code::VaultSlow
+        )
     }
 
     /// Something that should not happen, with what was seen.
@@ -303,11 +318,22 @@ mod tests {
 
     #[test]
     fn an_address_inside_the_network_is_told_for_what_it_is() {
-        let cause = NoAnswer::Forbidden("beyond".to_owned());
-        let target = "https://as.example/.well-known/x".to_owned();
+        let cause = NoAnswer::Forbidden("beyond".into());
+        let target = "https://as.example/.well-known/x".into();
         let error = SignInError::Unreachable { target, cause };
         let problem = Problem::from_sign_in(&error, "s", "https://h/mcp", "");
         assert_eq!(problem.code, Code::PrivateAddress);
+    }
+
+    #[test]
+    fn a_parameter_cannot_carry_what_acts() {
+        let said = "a\u{1b}]52;c;aGk=\u{7}b\u{9b}2J\u{202e}c\n● forged";
+        let problem = Problem::new(Code::NotMcp).with("url", "u").with("found", said);
+        assert_eq!(problem.message, "No MCP server answers at u (abc ● forged).");
+        let sent = serde_json::to_string(&problem).expect("JSON");
+        let planted = sent.replace("abc ● forged", "x\\u001b[2Jy\\nz");
+        let read: Problem = serde_json::from_str(&planted).expect("a problem");
+        assert_eq!(read.params["found"], "xy z");
     }
 
     #[test]

@@ -1,18 +1,23 @@
 //! What Keyfob has learnt and keeps between runs; nothing in it is a secret.
 
+mod saving;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 use keyfob_auth::Timestamp;
 use keyfob_auth::challenge::Challenge;
 use keyfob_auth::flow::ResourceForm;
 use keyfob_auth::registration::Refusal;
+use keyfob_auth::text::Untrusted;
 use keyfob_auth::trace::TraceStep;
 use serde::{Deserialize, Serialize};
 
+pub use self::saving::Saved;
+use self::saving::Saving;
 use crate::clock;
-use crate::paths;
 use crate::problem::Problem;
 use crate::server::LastSaid;
 use crate::vault::ProfileId;
@@ -33,6 +38,10 @@ pub struct Facts {
     pub accepted: Vec<(String, String)>,
     /// Client keys, as digests.
     pub keys: Vec<KeyDigest>,
+    /// Another program had our port when it was tried last.
+    pub port_is_taken: bool,
+    /// Until when another program may have had our port, and been sent the keys of then.
+    pub port_was_taken_until: Option<Timestamp>,
     /// Ids of the dynamic registrations in the vault.
     pub registrations: Vec<String>,
     /// Ids of the grants at identity providers in the vault.
@@ -52,6 +61,55 @@ pub struct KeyDigest {
     pub sha256: String,
     /// When it was made.
     pub made_at: Timestamp,
+    /// When it ends; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was used last, as far as it has been written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl KeyDigest {
+    /// For how long it is good, where it ends.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.expires_at.map(|end| end.since(self.made_at))
+    }
+
+    /// Whether it is good no more.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
+impl AsRef<Self> for KeyDigest {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl Facts {
+    /// Whether another program may have been sent this key: it was given out before ours had the
+    /// port back.
+    pub fn may_be_known(&self, key: &KeyDigest) -> bool {
+        self.port_was_taken_until.is_some_and(|until| key.made_at <= until)
+    }
+
+    /// Notes that another program has our port. Whether that is news.
+    pub fn lose_port(&mut self) -> bool {
+        // Without a key there is nothing that could be seen.
+        let is_news = !self.port_is_taken && !self.keys.is_empty();
+        self.port_is_taken |= is_news;
+        is_news
+    }
+
+    /// Notes that the port is ours. Whether it was another's before.
+    pub fn regain_port(&mut self, now: Timestamp) -> bool {
+        let was_taken = std::mem::take(&mut self.port_is_taken);
+        if was_taken {
+            self.port_was_taken_until = Some(now);
+        }
+        was_taken
+    }
 }
 
 /// What is known of one server.
@@ -74,6 +132,9 @@ pub struct ServerFacts {
     pub issuers: Vec<String>,
     /// The issuer that its last sign-in ended at.
     pub chosen_issuer: Option<String>,
+    /// The sign-in services of other servers that the person lets this one use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted_services: Vec<String>,
     /// The user's own client that has signed in there, and the issuer that it belongs to.
     pub own_client_at: Option<(String, String)>,
     /// Issuers that want no resource indicator for it, as an older form of this file has them.
@@ -101,15 +162,22 @@ pub struct KeptChallenge {
 
 impl From<&Challenge> for KeptChallenge {
     fn from(from: &Challenge) -> Self {
-        let Challenge { resource_metadata, scope, realm, error: _ } = from.clone();
-        Self { resource_metadata, scope, realm }
+        // It is sent back as it came.
+        let kept = |text: &Option<Untrusted>| text.as_ref().map(|text| text.raw().to_owned());
+        let Challenge { resource_metadata, scope, realm, error: _ } = from;
+        Self { resource_metadata: kept(resource_metadata), scope: kept(scope), realm: kept(realm) }
     }
 }
 
 impl From<KeptChallenge> for Challenge {
     fn from(kept: KeptChallenge) -> Self {
         let KeptChallenge { resource_metadata, scope, realm } = kept;
-        Self { resource_metadata, scope, realm, error: None }
+        Self {
+            resource_metadata: resource_metadata.map(Untrusted::new),
+            scope: scope.map(Untrusted::new),
+            realm: realm.map(Untrusted::new),
+            error: None,
+        }
     }
 }
 
@@ -132,7 +200,7 @@ impl ServerFacts {
 /// The facts and their file.
 #[derive(Debug)]
 pub struct Remembered {
-    file: Option<PathBuf>,
+    saving: Option<Saving>,
     /// The facts.
     pub facts: Facts,
 }
@@ -156,9 +224,17 @@ impl Remembered {
         if ProfileId::new(facts.profile.clone()).is_err() {
             facts.profile = clock::random_hex(8).map_err(Problem::internal)?;
         }
-        let remembered = Self { file: Some(file), facts };
-        remembered.save();
-        Ok(remembered)
+        // Under a profile's id its grants are looked for: it is on the disk before anything is.
+        if let Some(content) = content(&facts) {
+            saving::write(&file, &content);
+        }
+        Ok(Self { saving: Some(Saving::to(file)), facts })
+    }
+
+    /// The facts as they stand in the file, for who only looks.
+    pub fn look(folder: &Path) -> Facts {
+        let content = fs::read(folder.join("remembered.json")).unwrap_or_default();
+        serde_json::from_slice(&content).unwrap_or_default()
     }
 
     /// Facts that are kept nowhere.
@@ -167,18 +243,19 @@ impl Remembered {
     /// When the system gives no randomness.
     pub fn unsaved() -> Result<Self, Problem> {
         let profile = clock::random_hex(8).map_err(Problem::internal)?;
-        Ok(Self { file: None, facts: Facts { profile, ..Facts::default() } })
+        Ok(Self { saving: None, facts: Facts { profile, ..Facts::default() } })
     }
 
-    /// Writes them down. A failure is logged and no more: everything here can be learnt again.
+    /// Has them written down, and does not wait for the disk.
     pub fn save(&self) {
-        let Some(file) = &self.file else { return };
-        let written = serde_json::to_vec_pretty(&self.facts)
-            .map_err(std::io::Error::other)
-            .and_then(|content| paths::write_private(file, &content));
-        if let Err(error) = written {
-            tracing::warn!(file = %file.display(), %error, "cannot be written");
+        if let (Some(saving), Some(content)) = (&self.saving, content(&self.facts)) {
+            saving.hand_over(content);
         }
+    }
+
+    /// What is on its way to the disk, for whoever has to wait for it.
+    pub fn saved(&self) -> Saved {
+        self.saving.as_ref().map_or_else(Saved::nowhere, Saving::saved)
     }
 
     /// What is known of a server.
@@ -187,9 +264,54 @@ impl Remembered {
     }
 }
 
+/// The file's content.
+fn content(facts: &Facts) -> Option<Vec<u8>> {
+    let written = serde_json::to_vec_pretty(facts);
+    written.inspect_err(|error| tracing::warn!(%error, "cannot be written down")).ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Remembered;
+    use keyfob_auth::Timestamp;
+
+    use super::{Facts, KeyDigest, Remembered};
+    use crate::client_key;
+
+    /// A key as it was written down before keys had an end and a last use.
+    #[test]
+    fn an_older_file_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = r#"{"profile":"0011223344556677","keys":
+            [{"client":"cursor","server":"s","sha256":"00","made_at":7}]}"#;
+        std::fs::write(folder.path().join("remembered.json"), text).expect("written");
+        let facts = Remembered::load(folder.path()).expect("facts").facts;
+        let key = KeyDigest {
+            client: "cursor".into(),
+            server: "s".into(),
+            sha256: "00".into(),
+            made_at: Timestamp(7),
+            expires_at: None,
+            last_used_at: None,
+        };
+        assert_eq!(facts.keys, [key]);
+        assert!(!facts.port_is_taken && facts.port_was_taken_until.is_none());
+    }
+
+    #[test]
+    fn keys_from_before_the_port_came_back_may_be_known_and_later_ones_not() {
+        let key = |at| client_key::make("c", "s", Timestamp(at), None).expect("a key").1;
+        let mut facts = Facts::default();
+        assert!(!facts.lose_port(), "nobody has a key");
+        facts.keys = vec![key(10)];
+        assert!(!facts.regain_port(Timestamp(20)), "it was never another's");
+        assert!(!facts.may_be_known(&facts.keys[0]));
+        assert!(facts.lose_port() && !facts.lose_port(), "it is written down once");
+        facts.keys.push(key(25));
+        assert!(facts.regain_port(Timestamp(30)) && !facts.regain_port(Timestamp(40)));
+        facts.keys.push(key(35));
+        let known: Vec<bool> = facts.keys.iter().map(|key| facts.may_be_known(key)).collect();
+        assert_eq!(known, [true, true, false]);
+    }
 
     #[test]
     fn a_profile_keeps_its_id_and_a_broken_file_is_set_aside() {

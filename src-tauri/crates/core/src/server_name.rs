@@ -25,7 +25,7 @@ pub enum InvalidName {
 pub fn check_name(name: &str) -> Result<(), InvalidName> {
     let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > 40 || !name.chars().all(is_fit) || name.starts_with('-') {
-        return Err(InvalidName::Characters(keyfob_auth::text::shown(name)));
+        return Err(InvalidName::Characters(keyfob_auth::text::Shown::quotation(name).into()));
     }
     if RESERVED.contains(&name) {
         return Err(InvalidName::Reserved(name.to_owned()));

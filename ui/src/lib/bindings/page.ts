@@ -28,7 +28,7 @@ name: string,
  */
 undone: Array<string>, };
 
-export type Code = "already-running" | "browser-failed" | "callback-timeout" | "cancelled" | "client-document" | "config-invalid" | "consent-denied" | "deadline" | "ends-sign-in" | "exchange-refused" | "grant-expired" | "internal" | "invalid-url" | "issuer-mismatch" | "issuer-slash" | "metadata-invalid" | "name-taken" | "no-authorization-server" | "no-client-document" | "no-registration-route" | "not-awaited" | "not-mcp" | "offline" | "pkce-unsupported" | "port-taken" | "private-address" | "registration-refused" | "resource-mismatch" | "retry" | "scope-needed" | "server-off" | "service-changed" | "sign-in-needed" | "sign-in-refused" | "timeout" | "tls-untrusted" | "token-not-accepted" | "tool-failed" | "unknown-client" | "unknown-server" | "unreachable" | "unsafe-link" | "usage" | "vault-absent" | "vault-failed" | "vault-locked";
+export type Code = "already-running" | "browser-failed" | "callback-timeout" | "cancelled" | "client-document" | "config-invalid" | "consent-denied" | "deadline" | "ends-sign-in" | "exchange-refused" | "grant-expired" | "internal" | "invalid-url" | "issuer-mismatch" | "issuer-slash" | "key-ended" | "metadata-invalid" | "name-taken" | "no-authorization-server" | "no-client-document" | "no-registration-route" | "not-awaited" | "not-mcp" | "offline" | "other-user" | "pkce-unsupported" | "port-taken" | "private-address" | "registration-refused" | "resource-mismatch" | "retry" | "scope-needed" | "server-off" | "service-changed" | "shared-service" | "sign-in-needed" | "sign-in-refused" | "socket-folder" | "timeout" | "tls-untrusted" | "token-not-accepted" | "too-much" | "tool-failed" | "unknown-client" | "unknown-server" | "unreachable" | "unsafe-link" | "usage" | "vault-absent" | "vault-failed" | "vault-locked" | "vault-slow";
 
 export type Details = { 
 /**
@@ -79,6 +79,10 @@ services: Array<string>,
  * What is set for it, as it may be changed.
  */
 entry: Entry, 
+/**
+ * Who may use it through the gateway.
+ */
+keys: Array<KeyView>, 
 /**
  * The steps of the last sign-in and what came after.
  */
@@ -136,7 +140,11 @@ why: string,
 /**
  * What would be asked for.
  */
-scopes: Array<string>, };
+scopes: Array<string>, 
+/**
+ * Who will use what is allowed, where that is not the sign-in service's own site.
+ */
+notice: string | null, };
 
 export type Identity = { 
 /**
@@ -156,6 +164,28 @@ built_in: string | null,
  * want.
  */
 is_port_listed: boolean, };
+
+export type KeyView = { 
+/**
+ * The client that it was made for.
+ */
+client: string, 
+/**
+ * Since when, RFC 3339 in UTC.
+ */
+made_at: string, 
+/**
+ * When it was used last.
+ */
+last_used_at: string | null, 
+/**
+ * When it ends.
+ */
+expires_at: string | null, 
+/**
+ * Whether that is over.
+ */
+has_ended: boolean, };
 
 export type Kind = "off" | "probing" | "open" | "signed-out" | "signing-in" | "ready" | "refreshing" | "offline" | "needs-scope" | "vault-blocked";
 
@@ -299,6 +329,10 @@ has_document: boolean,
  */
 keeps_in_memory: boolean, 
 /**
+ * Clients whose keys another program may have been sent, which had our port.
+ */
+clients_to_rotate: Array<string>, 
+/**
  * What became of the tray icon.
  */
 tray: TrayPresence, };
@@ -357,4 +391,8 @@ is_opened: boolean,
 /**
  * The last step.
  */
-step: TraceView | null, };
+step: TraceView | null, 
+/**
+ * Who will use what is allowed, where that is not the sign-in service's own site.
+ */
+notice: string | null, };

@@ -3,7 +3,10 @@
 use http::{HeaderValue, Method, header};
 use serde_json::{Map, Value};
 
-use super::{RegistrationError, check_redirect, information, registered, secret_end};
+use super::{
+    RegistrationError, can_manage, check_redirect, client_secret, information, registered,
+    secret_end,
+};
 use crate::registration::{AuthMethod, Management, Registration};
 use crate::secret::Secret;
 use crate::server_url::is_usable_endpoint;
@@ -47,7 +50,7 @@ pub fn updated(
             return Err(RegistrationError::Unusable("its token_endpoint_auth_method is unknown"));
         }
     };
-    let secret = string("client_secret").map(Secret::new);
+    let secret = client_secret(&body)?;
     let end = match body.get("client_secret_expires_at") {
         Some(_) => secret_end(&body),
         None => before.secret_expires_at.filter(|_| secret.is_none()),
@@ -66,6 +69,7 @@ pub fn updated(
             Some(_) | None => management.uri.clone(),
         },
         token: string("registration_access_token")
+            .filter(|token| can_manage(token))
             .map_or_else(|| management.token.clone(), Secret::new),
         registered: registered(&body),
         renewed_at: Some(now),
@@ -176,19 +180,19 @@ mod tests {
         let before = made(&information(30));
         let mut body = information(57);
         body["client_secret"] = json!("second");
-        body["registration_access_token"] = json!("manage on");
+        body["registration_access_token"] = json!("manage-on");
         body["registration_client_uri"] = json!("https://a/register/c?v=2");
         body["scope"] = json!("a");
         let after = updated(&answer(200, &body), &before, at(27)).expect("renewed");
         assert_eq!(secret(&after), "second");
         assert_eq!(after.secret_expires_at, Some(at(57)));
         let management = after.management.as_ref().expect("management");
-        assert_eq!(management.token.expose(), "manage on");
+        assert_eq!(management.token.expose(), "manage-on");
         assert_eq!(management.uri, "https://a/register/c?v=2");
         assert_eq!(after.registered_at, before.registered_at, "it is the same registration");
         assert!(after.is_later_than(&before) && !before.is_later_than(&after));
         let again = update(&after).expect("a request");
-        assert_eq!(again.headers["authorization"], "Bearer manage on");
+        assert_eq!(again.headers["authorization"], "Bearer manage-on");
         let again: Value = serde_json::from_slice(&again.body).expect("JSON");
         assert_eq!(again["scope"], "a", "it is sent back as it is now");
     }

@@ -13,6 +13,7 @@ use crate::id_jag::Wanted;
 use crate::jwt::ALGORITHM;
 use crate::registration::{Refusal, Registration, RegistrationKind};
 use crate::scope::{self, OFFLINE_ACCESS, Wishes};
+use crate::text::{Shown, Untrusted};
 use crate::trace::{Step, TraceStep};
 
 #[derive(Debug)]
@@ -188,8 +189,8 @@ impl Attempt {
         match self.registration.kind {
             RegistrationKind::Cimd => {
                 run.trace.push(line.decision("next way: DCR").reason("the server refused CIMD"));
-                self.remember_refusal(error.as_str(), run, input);
-                self.tried.document = DocumentTried::Refused { said: error.to_string() };
+                self.remember_refusal(&error.as_str().into(), run, input);
+                self.tried.document = DocumentTried::Refused { said: error.as_str().into() };
                 ladder::climb(self.site, self.tried, run, input)
             }
             RegistrationKind::Dcr if self.is_reused => {
@@ -207,13 +208,13 @@ impl Attempt {
         }
     }
 
-    pub(super) fn remember_refusal(&self, said: &str, run: &mut Run, input: &Input<'_>) {
+    pub(super) fn remember_refusal(&self, said: &Shown, run: &mut Run, input: &Input<'_>) {
         if let Some(document) = &run.plan.document {
             run.memos.push(Memo::DocumentRefused(Refusal {
                 issuer: self.issuer().to_owned(),
                 document: document.as_str().to_owned(),
                 at: input.now,
-                said: said.to_owned(),
+                said: said.clone(),
             }));
         }
     }
@@ -223,7 +224,12 @@ impl Attempt {
 pub(super) fn scopes(site: &Site, tried: &Tried, run: &Run) -> Vec<String> {
     let mut scopes = scope::choose(&Wishes {
         configured: &run.plan.scopes,
-        challenged: site.ground.challenge.as_ref().and_then(|c| c.scope.as_deref()),
+        challenged: site
+            .ground
+            .challenge
+            .as_ref()
+            .and_then(|c| c.scope.as_ref())
+            .map(Untrusted::raw),
         supported: site.ground.resource.as_ref().and_then(|r| r.scopes_supported.as_deref()),
         had: had_scopes(site, run),
         offline_access: site.server.lists_scope(OFFLINE_ACCESS) && !tried.without_offline_access,

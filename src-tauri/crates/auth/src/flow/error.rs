@@ -5,6 +5,7 @@ use crate::dcr::RegistrationError;
 use crate::error_code::ErrorCode;
 use crate::metadata::BadMetadata;
 use crate::registration::RegistrationKind;
+use crate::text::Shown;
 use crate::token::TokenError;
 use crate::wire::NoAnswer;
 
@@ -15,7 +16,7 @@ pub enum SignInError {
     #[error("{target} cannot be reached: {cause}")]
     Unreachable {
         /// What.
-        target: String,
+        target: Shown,
         /// Why.
         cause: NoAnswer,
     },
@@ -23,7 +24,7 @@ pub enum SignInError {
     #[error("{target} is out of order (HTTP {status})")]
     OutOfOrder {
         /// What.
-        target: String,
+        target: Shown,
         /// The status.
         status: u16,
         /// `Retry-After` in seconds.
@@ -33,7 +34,7 @@ pub enum SignInError {
     #[error("no MCP server answers there ({found})")]
     NotMcp {
         /// What answered.
-        found: String,
+        found: Shown,
     },
     /// The server wants a sign-in and does not say where.
     #[error("the server does not say where to sign in")]
@@ -42,7 +43,7 @@ pub enum SignInError {
     #[error("the description at {url} cannot be used: {cause}")]
     Metadata {
         /// Where it lies.
-        url: String,
+        url: Shown,
         /// Why.
         cause: BadMetadata,
     },
@@ -50,7 +51,7 @@ pub enum SignInError {
     #[error("{asked} requests have led to no end, the last of them to {target}")]
     Endless {
         /// What would have been asked next.
-        target: String,
+        target: Shown,
         /// How many requests were sent.
         asked: u32,
     },
@@ -81,7 +82,7 @@ pub enum SignInError {
         /// The issuer.
         issuer: String,
         /// What was said to our document, where it was refused.
-        refused: Option<String>,
+        refused: Option<Shown>,
     },
     /// The same, where it would also take a client document, and we have none.
     #[error("{issuer} wants a client document, or a client of your own")]
@@ -154,7 +155,7 @@ pub enum SignInError {
     #[error("the browser could not be opened: {cause}")]
     Browser {
         /// Why.
-        cause: String,
+        cause: Shown,
     },
     /// Nobody came back in time.
     #[error("nobody came back from the browser in time")]

@@ -103,7 +103,7 @@ fn signed_in(sent: TokenRequest, tokens: Tokens, run: &mut Run, input: &Input<'_
         run.memos.push(Memo::NameWorks(issuer.to_owned()));
     }
     if attempt.tried.document == DocumentTried::Left {
-        attempt.remember_refusal("its page showed an error", run, input);
+        attempt.remember_refusal(&"its page showed an error".into(), run, input);
     }
     over(Outcome::SignedIn(Box::new(grant)))
 }

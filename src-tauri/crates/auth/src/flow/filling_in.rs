@@ -57,10 +57,12 @@ impl FillingIn {
         };
         match parsed {
             Ok(other) => {
+                let left_out = other.left_out.clone();
                 self.site.server.fill_from(other);
                 let all = describe(&self.site.server);
                 run.trace
                     .push(line("found".to_owned()).decision(all).reason("both documents together"));
+                asked.left_out(&left_out, run, input);
                 ladder::climb(self.site, Default::default(), run, input)
             }
             Err((why, is_foreign)) => {

@@ -1,11 +1,13 @@
 //! Looking for protected resource metadata (RFC 9728), in order.
 
+use super::asked::odd_scopes;
 use super::finding_server::FindingServer;
 use super::{Asked, Ground, Input, Memo, Next, Run, SignInError, State, Turn, failed, is_not_here};
 use crate::challenge::Challenge;
 use crate::metadata::{BadMetadata, ProtectedResource, is_plain_text};
+use crate::scope;
 use crate::server_url::is_usable_endpoint;
-use crate::text;
+use crate::text::{self, Shown, Untrusted};
 use crate::trace::{Step, TraceStep};
 use crate::well_known::{ResourceRoute, protected_resource};
 use crate::wire::{NoAnswer, Request, Response};
@@ -20,7 +22,14 @@ pub(super) struct FindingResource {
 
 impl FindingResource {
     pub(super) fn enter(challenge: Option<Challenge>, run: &mut Run, input: &Input<'_>) -> Turn {
-        let named = challenge.as_ref().and_then(|c| c.resource_metadata.as_deref());
+        let scope = challenge.as_ref().and_then(|c| c.scope.as_ref());
+        let odd = scope.map_or(0, |scope| scope::count_odd(scope.raw()));
+        if odd > 0 {
+            let line = TraceStep::new(input.now, Step::Probe, "odd scopes in the challenge");
+            run.trace.push(odd_scopes(line, odd));
+        }
+        let named = challenge.as_ref().and_then(|c| c.resource_metadata.as_ref());
+        let named = named.map(Untrusted::raw);
         if let Some(unusable) = named.filter(|url| !is_usable_endpoint(url)) {
             run.trace.push(
                 TraceStep::new(input.now, Step::ResourceMetadata, "not asked")
@@ -70,11 +79,20 @@ impl FindingResource {
         }
         Ok(match ProtectedResource::parse(&response, self.route, &run.plan.server) {
             Ok(resource) => {
-                let named = resource.authorization_servers.join(", ");
-                let mut found = line("found".to_owned()).decision(match named.as_str() {
-                    "" => "it names no sign-in service".to_owned(),
-                    named => format!("sign-in service: {}", text::shown(named)),
-                });
+                let issuers: Vec<String> = resource
+                    .authorization_servers
+                    .iter()
+                    .map(Untrusted::raw)
+                    .filter(|issuer| is_usable_endpoint(issuer))
+                    .map(str::to_owned)
+                    .collect();
+                let named: Vec<_> =
+                    resource.authorization_servers.iter().map(Untrusted::to_string).collect();
+                let mut found =
+                    line("found".to_owned()).decision(match named.join(", ").as_str() {
+                        "" => "it names no sign-in service".to_owned(),
+                        named => format!("sign-in service: {}", Shown::quotation(named)),
+                    });
                 if !resource.is_exact {
                     found = found.reason(format!(
                         "it is about {}, which covers this server without being its exact name",
@@ -85,7 +103,7 @@ impl FindingResource {
                     found = found.reason("it came as plain text");
                 }
                 run.trace.push(found);
-                let issuers = resource.authorization_servers.clone();
+                asked.left_out(&resource.left_out, run, input);
                 run.memos.push(Memo::Issuers(issuers));
                 let ground = Ground { challenge: self.challenge, resource: Some(resource) };
                 FindingServer::enter(ground, run, input)

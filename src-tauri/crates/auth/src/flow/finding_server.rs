@@ -111,6 +111,7 @@ impl FindingServer {
                     found = found.reason("it came as plain text");
                 }
                 run.trace.push(found);
+                asked.left_out(&server.left_out, run, input);
                 let other_form =
                     self.rest.into_iter().filter(|(form, _)| *form == MetadataForm::OpenId);
                 let is_first = asked.url.contains("/.well-known/oauth-authorization-server");
@@ -195,7 +196,7 @@ fn candidates(ground: &Ground, run: &mut Run, input: &Input<'_>) -> VecDeque<Can
     }
     let named = ground.resource.iter().flat_map(|r| &r.authorization_servers);
     let (usable, unusable): (Vec<_>, Vec<_>) =
-        named.cloned().partition(|issuer| is_usable_endpoint(issuer));
+        named.map(|issuer| issuer.raw().to_owned()).partition(|issuer| is_usable_endpoint(issuer));
     for issuer in unusable {
         run.trace.push(
             TraceStep::new(input.now, Step::ServerMetadata, "not asked")
@@ -211,7 +212,8 @@ fn candidates(ground: &Ground, run: &mut Run, input: &Input<'_>) -> VecDeque<Can
         let ordered = in_order(usable, run, input).into_iter();
         return ordered.map(|issuer| Candidate { issuer, source }).collect();
     }
-    let realm = ground.challenge.as_ref().and_then(|c| c.realm.clone());
+    let realm = ground.challenge.as_ref().and_then(|c| c.realm.as_ref());
+    let realm = realm.map(|realm| realm.raw().to_owned());
     let realm = realm.filter(|realm| is_usable_endpoint(realm) && !realm.contains('?'));
     let realm = realm.map(|issuer| Candidate { issuer, source: IssuerSource::Realm });
     let origin = run.plan.server.origin().to_owned();

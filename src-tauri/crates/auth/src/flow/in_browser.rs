@@ -10,7 +10,7 @@ use crate::registration::RegistrationKind;
 use crate::scope;
 use crate::secret::Secret;
 use crate::server_url::is_usable_endpoint;
-use crate::text;
+use crate::text::Shown;
 use crate::time::Timestamp;
 use crate::trace::{Step, TraceStep};
 
@@ -51,7 +51,7 @@ impl InBrowser {
         run.trace.push(TraceStep::new(input.now, Step::Browser, "waiting").target(&url).decision(
             match attempt.scopes.as_slice() {
                 [] => "asking for the server's usual access".to_owned(),
-                scopes => format!("asking for {}", text::shown(&scope::join(scopes))),
+                scopes => format!("asking for {}", Shown::quotation(&scope::join(scopes))),
             },
         ));
         let visit = Visit { url: Secret::new(url), state: binding.state.clone() };

@@ -6,6 +6,7 @@ use super::survey::Survey;
 use super::{Input, ResourceForm, Run, SignInError, SignInWay, Site, Turn, failed};
 use crate::client_document::{ClientDocumentUrl, Listing, listing};
 use crate::registration::{AuthMethod, Reason, ReasonCode, Registration, RegistrationKind};
+use crate::text::Shown;
 use crate::trace::{Step, TraceStep};
 
 /// What this sign-in has tried so far.
@@ -38,19 +39,19 @@ pub(super) enum DocumentTried {
     #[default]
     No,
     /// The preflight was refused; whether that is about CIMD shows when DCR is accepted.
-    Suspected { said: String, status: u16 },
+    Suspected { said: Shown, status: u16 },
     /// A pushed request was refused, maybe for a redirect URI that it does not list to the letter;
     /// whether so shows when that of a registered client is accepted.
-    Unlisted { said: String },
+    Unlisted { said: Shown },
     /// Refused by a typed error.
-    Refused { said: String },
+    Refused { said: Shown },
     /// The person asked for another way.
     Left,
 }
 
 impl DocumentTried {
     /// What was said to our document, where it was refused.
-    pub(super) fn said(&self) -> Option<String> {
+    pub(super) fn said(&self) -> Option<Shown> {
         match self {
             Self::Suspected { said, .. } | Self::Unlisted { said } | Self::Refused { said } => {
                 Some(said.clone())
@@ -221,7 +222,7 @@ fn document<'a>(
         | DocumentTried::Refused { said } => {
             return Err(Reason::refused(said));
         }
-        DocumentTried::Left => return Err(Reason::refused("its page showed an error")),
+        DocumentTried::Left => return Err(Reason::refused(&"its page showed an error".into())),
     }
     let remembered =
         run.plan.refusals.iter().find(|r| r.holds(&server.issuer, url.as_str(), input.now));

@@ -54,9 +54,9 @@ use crate::grant::Grant;
 use crate::metadata::{AuthorizationServer, ProtectedResource};
 use crate::registration::{Refusal, Registration};
 use crate::secret::Secret;
-use crate::text;
+use crate::text::{self, Shown};
 use crate::time::Timestamp;
-use crate::trace::{Step, TraceStep};
+use crate::trace::{Step, Trace, TraceStep};
 use crate::wire::{NoAnswer, Request, Response};
 
 /// Most requests of one sign-in. Honest servers need a dozen; one whose answers lead from one
@@ -71,7 +71,7 @@ pub enum Event {
     /// Something came to our redirect URI.
     Callback(AuthorizationResponse),
     /// The browser could not be opened.
-    BrowserFailed(String),
+    BrowserFailed(Shown),
     /// The person asks for the next rung of the ladder.
     TryAnotherWay,
     /// The person has had their ten minutes.
@@ -188,7 +188,7 @@ struct Run {
     answers_freely: bool,
     /// How many requests were sent.
     asked: u32,
-    trace: Vec<TraceStep>,
+    trace: Trace,
     memos: Vec<Memo>,
 }
 
@@ -233,7 +233,7 @@ impl SignIn {
             only_surveys,
             answers_freely: false,
             asked: 0,
-            trace: Vec::new(),
+            trace: Trace::default(),
             memos: Vec::new(),
         };
         let input = Input { now, entropy };
@@ -299,7 +299,7 @@ impl SignIn {
 
     /// The lines added to the trace since the last call.
     pub fn take_trace(&mut self) -> Vec<TraceStep> {
-        std::mem::take(&mut self.run.trace)
+        self.run.trace.take()
     }
 
     /// What is to be remembered since the last call.

@@ -8,7 +8,7 @@ use super::ladder::{self, DocumentTried};
 use super::{Asked, Input, Next, Run, SignInError, State, Turn, failed};
 use crate::authorize::{AuthorizationResponse, Binding};
 use crate::registration::RegistrationKind;
-use crate::text;
+use crate::text::Shown;
 use crate::trace::Step;
 use crate::wire::{NoAnswer, Request, Response};
 
@@ -46,17 +46,18 @@ impl Preflighting {
         input: &Input<'_>,
     ) -> Turn {
         let Self { mut attempt, asked } = self;
-        let line = |result: String| asked.line(result, input);
+        let line = |result: Shown| asked.line(result, input);
         let response = match answer {
             Ok(response) => response,
             // What we may not reach ourselves, the browser is not sent to either.
             Err(cause @ NoAnswer::Forbidden(_)) => {
-                run.trace.push(line(cause.to_string()).decision("stopped").warn());
+                run.trace.push(line(cause.to_string().into()).decision("stopped").warn());
                 let issuer = attempt.issuer().to_owned();
                 return failed(SignInError::UnsafeLink { issuer });
             }
             Err(cause) => {
-                run.trace.push(line(cause.to_string()).decision("the browser will tell").warn());
+                run.trace
+                    .push(line(cause.to_string().into()).decision("the browser will tell").warn());
                 return InBrowser::enter(attempt, run, input);
             }
         };
@@ -128,14 +129,14 @@ impl Preflighting {
 
 /// The status, and what a refusal says in the form of RFC 6749 section 5.2, which some servers use
 /// here as well.
-fn told(response: &Response) -> String {
+fn told(response: &Response) -> Shown {
     let status = response.status;
     let body = if status < 400 { None } else { response.json_object() };
     let member = |name| body.as_ref()?.get(name)?.as_str().filter(|s| !s.is_empty());
     match (member("error"), member("error_description")) {
-        (Some(error), Some(said)) => text::shown(&format!("HTTP {status}: {error}, {said}")),
-        (Some(error), None) => text::shown(&format!("HTTP {status}: {error}")),
-        (None, _) => format!("HTTP {status}"),
+        (Some(error), Some(said)) => Shown::quotation(&format!("HTTP {status}: {error}, {said}")),
+        (Some(error), None) => Shown::quotation(&format!("HTTP {status}: {error}")),
+        (None, _) => format!("HTTP {status}").into(),
     }
 }
 

@@ -7,7 +7,7 @@ use url::Url;
 use super::finding_resource::FindingResource;
 use super::{Asked, Input, Next, Outcome, Run, SignInError, State, Turn, failed, over};
 use crate::challenge;
-use crate::text;
+use crate::text::Shown;
 use crate::trace::Step;
 use crate::wire::{NoAnswer, Request, Response};
 
@@ -106,7 +106,8 @@ impl Probing {
                 failed(asked.out_of_order(&response))
             }
             Verdict::Foreign(found) => {
-                run.trace.push(line(found.clone()).decision("not an MCP server").warn());
+                run.trace
+                    .push(asked.line(found.clone(), input).decision("not an MCP server").warn());
                 failed(SignInError::NotMcp { found })
             }
         })
@@ -170,7 +171,7 @@ enum Verdict {
     OtherEra,
     WantsSignIn,
     OutOfOrder,
-    Foreign(String),
+    Foreign(Shown),
 }
 
 /// Only a valid JSON-RPC answer shows an MCP server that needs no sign-in; a page with status 200
@@ -184,13 +185,13 @@ fn judge(response: &Response, form: Form) -> Verdict {
         status if is_json_rpc(response) => match (status, form) {
             (200..=299 | 400..=499, Form::Initialize) if is_error(response) => Verdict::OtherEra,
             (200..=299 | 400..=499, _) => Verdict::Open,
-            _ => Verdict::Foreign(format!("HTTP {status}")),
+            _ => Verdict::Foreign(format!("HTTP {status}").into()),
         },
         // It has spoken MCP before; what it makes of the other era's request is no matter.
         400..=499 if form == Form::Discover => Verdict::Open,
         status => Verdict::Foreign(match response.media_type() {
-            Some(kind) => format!("HTTP {status}, {}", text::shown(&kind)),
-            None => format!("HTTP {status}"),
+            Some(kind) => format!("HTTP {status}, {}", Shown::quotation(&kind)).into(),
+            None => format!("HTTP {status}").into(),
         }),
     }
 }

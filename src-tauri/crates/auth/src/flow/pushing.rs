@@ -111,7 +111,7 @@ fn redirect_refused(attempt: Attempt, error: ErrorCode, run: &mut Run, input: &I
                 .reason("Keyfob's document does not list the redirect address to the letter")
                 .warn(),
         );
-        tried.document = DocumentTried::Unlisted { said: error.to_string() };
+        tried.document = DocumentTried::Unlisted { said: error.as_str().into() };
         tried.loopback = Loopback::Address;
         return ladder::climb(site, tried, run, input);
     }

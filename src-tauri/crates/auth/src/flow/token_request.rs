@@ -7,6 +7,7 @@ use crate::client_assertion;
 use crate::dpop;
 use crate::grant::Grant;
 use crate::jwt::SigningKey;
+use crate::text::Shown;
 use crate::token::{self, TokenError, TokenType, Tokens};
 use crate::trace::{Step, TraceStep};
 use crate::wire::{NoAnswer, Request, Response};
@@ -77,7 +78,10 @@ impl TokenRequest {
         }
         let token_type = if self.key.is_some() { TokenType::Dpop } else { TokenType::Bearer };
         match token::parse_as(token_type, &response, input.now) {
-            Ok(tokens) => Ok((self, tokens)),
+            Ok(tokens) => {
+                self.asked.odd_scopes(tokens.odd_scopes, run, input);
+                Ok((self, tokens))
+            }
             Err(TokenError::Refused { error, said }) => {
                 let line = self.line(format!("HTTP {}: {error}", response.status), input);
                 run.trace.push(line.warn());
@@ -94,7 +98,7 @@ impl TokenRequest {
     }
 
     /// A line of the trace about what came back.
-    pub(super) fn line(&self, result: impl Into<String>, input: &Input<'_>) -> TraceStep {
+    pub(super) fn line(&self, result: impl Into<Shown>, input: &Input<'_>) -> TraceStep {
         self.asked.line(result, input)
     }
 
@@ -129,6 +133,8 @@ impl TokenRequest {
             expires_at: tokens.expires_at,
             dpop_key: key,
             way: run.plan.extensions.way,
+            // Whoever sends the requests knows it.
+            reach: None,
         };
         (attempt, grant)
     }

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{TokenError, TokenKind, Tokens, exchange, parse, refresh, revoke};
+use super::{LONGEST_TOKEN, TokenError, TokenKind, Tokens, exchange, parse, refresh, revoke};
 use crate::error_code::ErrorCode;
 use crate::registration::{AuthMethod, Reason, ReasonCode, Registration, RegistrationKind};
 use crate::secret::Secret;
@@ -141,4 +141,45 @@ fn the_account_comes_from_the_id_token() {
     let body = json!({"access_token": "a", "id_token": format!("x.{claims}.y")}).to_string();
     let tokens = read(200, "application/json", &body).expect("tokens");
     assert_eq!(tokens.account.as_deref(), Some("a@example.com"));
+}
+
+/// RFC 6749 appendices A.12 and A.17, as far as a header can hold it.
+#[test]
+fn a_token_has_at_most_16_kb_of_visible_ascii() {
+    let with = |name: &str, token: &str| {
+        let mut body = json!({"access_token": "a", "refresh_token": "r", "id_token": "i"});
+        body[name] = json!(token);
+        read(200, "application/json", &body.to_string())
+    };
+    for name in ["access_token", "refresh_token", "id_token"] {
+        for good in ["gho_aB9", "a!b*c|d~e", "x.y-z_=/+:", &"t".repeat(LONGEST_TOKEN)] {
+            assert!(with(name, good).is_ok(), "{name} {}", &good[..7.min(good.len())]);
+        }
+        let too_long = "t".repeat(LONGEST_TOKEN + 1);
+        for bad in ["a b", "a\tb", "a\r\nX: y", "ü", "a\u{1b}[2J", "a\u{7f}", &too_long] {
+            let answer = with(name, bad);
+            let Err(TokenError::Unusable(why)) = answer else {
+                panic!("{name}: {:?}", &bad[..7.min(bad.len())]);
+            };
+            let kind = name.split('_').next().expect("a word");
+            assert!(why.to_ascii_lowercase().contains(kind), "{name}: {why}");
+        }
+    }
+    assert_eq!(with("refresh_token", "").expect("tokens").refresh, None);
+    assert!(matches!(with("access_token", ""), Err(TokenError::Unusable(_))));
+}
+
+#[test]
+fn scopes_have_at_most_4_kb_and_the_odd_ones_are_left_out() {
+    let with = |scope: &str| {
+        let body = json!({"access_token": "a", "scope": scope}).to_string();
+        read(200, "application/json", &body)
+    };
+    let tokens = with("read \u{1b}]52;c;x\u{7} wri\u{202e}te admin").expect("tokens");
+    assert_eq!(tokens.scopes, Some(vec!["read".to_owned(), "admin".to_owned()]));
+    assert_eq!(tokens.odd_scopes, 2);
+    let odd = with("\u{1b}[2J").expect("one odd scope ends no sign-in");
+    assert_eq!((odd.scopes, odd.odd_scopes), (None, 1));
+    assert!(with(&"read ".repeat(800)).is_ok());
+    assert!(matches!(with(&"read ".repeat(900)), Err(TokenError::Unusable(_))));
 }

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::mcp::{Mirror, mirrored};
+use crate::mcp::{Mirror, mirrored, parsed};
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Message {
         let head = Head::read(&text)?;
         let is_unnamed = head.error.is_some() && head.id.is_none();
         let Some(id) = self.id.as_ref().filter(|_| is_unnamed) else { return Some(text) };
-        let mut refusal: Value = serde_json::from_str(&text).ok()?;
+        let mut refusal = parsed(&text).ok()??;
         refusal.as_object_mut()?.insert("id".to_owned(), id.clone());
         Some(refusal.to_string())
     }
@@ -87,8 +87,8 @@ impl Message {
     pub(super) fn is_answer(&self, text: &str) -> bool {
         let Some(head) = Head::read(text) else { return false };
         let is_answer = head.method.is_none() && (head.result.is_some() || head.error.is_some());
-        let id = head.id.and_then(|id| serde_json::from_str::<Value>(id.get()).ok());
-        is_answer && self.id.is_some() && id == self.id
+        let id = || head.id.and_then(|id| parsed(id.get()).ok()?);
+        is_answer && self.id.is_some() && id() == self.id
     }
 }
 

@@ -1,7 +1,9 @@
 //! The bridge: the stdio form of the gateway. One JSON-RPC message a line in either direction;
 //! what a client would have had to do for HTTP is done here.
 
+mod channel;
 mod message;
+mod pace;
 mod queue;
 mod session;
 
@@ -13,9 +15,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::json;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::channel::{Receiver, Sender};
 use self::message::{Kind, Message};
 use self::session::Session;
 use crate::control::protocol::LONGEST_LINE;
@@ -24,7 +27,7 @@ use crate::gateway::answer::{Response, trouble};
 use crate::gateway::forward::{Inbound, forward};
 use crate::gateway::relay::Upload;
 use crate::gateway::seat::{Ask, Caller, Lease, Seat};
-use crate::mcp::{ACCEPT, Messages};
+use crate::mcp::{ACCEPT, Messages, TooMuch};
 use crate::problem::{Code, Problem};
 
 /// How long a client's first message waits for a sign-in: an error there would mark the server as
@@ -54,7 +57,7 @@ pub async fn run(
     from: impl AsyncBufRead + Unpin,
     to: impl AsyncWrite + Unpin + Send + 'static,
 ) -> std::io::Result<()> {
-    let (lines, out) = mpsc::channel(64);
+    let (lines, out) = channel::channel(64);
     let writer = tokio::spawn(write(out, to));
     let bridge = Arc::new(Bridge {
         gateway: gateway.clone(),
@@ -74,7 +77,7 @@ pub async fn run(
 /// Reads until the client is done, then lets what is under way finish. Whatever is not done by
 /// then ends with this function.
 async fn carry(bridge: &Arc<Bridge>, from: impl AsyncBufRead + Unpin) -> std::io::Result<()> {
-    let (arrived, waiting) = mpsc::channel(MOST_WAITING);
+    let (arrived, waiting) = channel::channel(MOST_WAITING);
     let mut working = pin!(queue::work(bridge, waiting));
     let read = tokio::select! {
         read = read(from, arrived) => read,
@@ -85,10 +88,7 @@ async fn carry(bridge: &Arc<Bridge>, from: impl AsyncBufRead + Unpin) -> std::io
 }
 
 /// Reads and does nothing else, so that the client's end is seen whatever goes on.
-async fn read(
-    mut from: impl AsyncBufRead + Unpin,
-    arrived: mpsc::Sender<Bytes>,
-) -> std::io::Result<()> {
+async fn read(mut from: impl AsyncBufRead + Unpin, arrived: Sender<Bytes>) -> std::io::Result<()> {
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
@@ -96,7 +96,7 @@ async fn read(
             return Ok(());
         }
         let line = Bytes::copy_from_slice(buffer.trim_ascii());
-        if !line.is_empty() && arrived.send(line).await.is_err() {
+        if !line.is_empty() && !arrived.send(line).await {
             return Ok(());
         }
     }
@@ -114,7 +114,7 @@ async fn read_line(
     Ok(read)
 }
 
-async fn write(mut out: mpsc::Receiver<String>, mut to: impl AsyncWrite + Unpin) {
+async fn write(mut out: Receiver<String>, mut to: impl AsyncWrite + Unpin) {
     while let Some(line) = out.recv().await {
         if to.write_all(line.as_bytes()).await.is_err() {
             return;
@@ -129,7 +129,7 @@ struct Bridge {
     name: String,
     caller: Caller,
     /// Where lines for the client go; taken away at the end.
-    lines: Mutex<Option<mpsc::Sender<String>>>,
+    lines: Mutex<Option<Sender<String>>>,
     session: Mutex<Session>,
     /// Held while a lost session is opened again: of several that noticed only one does it.
     reviving: tokio::sync::Mutex<()>,
@@ -162,7 +162,16 @@ impl Bridge {
         let is_for_client = status.is_success() || message.is_answered();
         let mut has_answered = false;
         let mut messages = Messages::of(response);
-        while let Some(text) = messages.next().await {
+        loop {
+            let text = match messages.next().await {
+                Ok(Some(text)) => text,
+                Ok(None) => break,
+                Err(too_much) if has_answered => {
+                    self.note(too_much);
+                    return;
+                }
+                Err(too_much) => return self.refuse(&message, too_much).await,
+            };
             let Some(text) = message.addressed(text).filter(|_| is_for_client) else { continue };
             let text = self.session().seen(&message.method, text);
             has_answered |= message.is_answer(&text);
@@ -177,6 +186,21 @@ impl Bridge {
                 "error": { "code": -32603, "message": said } });
             self.say(error.to_string()).await;
         }
+    }
+
+    /// Says to the client that the answer to its message is too long for a line.
+    async fn refuse(&self, message: &Message, too_much: TooMuch) {
+        self.note(too_much);
+        let refusal = trouble(&too_much.problem(&self.name), &message.line);
+        if message.is_answered()
+            && let Ok(Some(text)) = Messages::of(refusal).next().await
+        {
+            self.say(text).await;
+        }
+    }
+
+    fn note(&self, too_much: TooMuch) {
+        tracing::warn!(server = %self.name, "an answer is cut off: {too_much}");
     }
 
     /// Sends a message in the session; once more in a new one when the server has lost it.
@@ -245,7 +269,7 @@ impl Bridge {
         message.push('\n');
         let lines = lock(&self.lines).clone();
         if let Some(lines) = lines {
-            let _ = lines.send(message).await;
+            lines.send(message).await;
         }
     }
 

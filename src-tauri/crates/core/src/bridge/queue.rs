@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Bridge;
+use super::channel::Receiver;
 use super::message::{Kind, Message};
 
 /// Takes up what waits, one by one, until no more can come and everything has been answered.
 /// What runs ends with it.
-pub(super) async fn work(bridge: &Arc<Bridge>, mut waiting: mpsc::Receiver<Bytes>) {
+pub(super) async fn work(bridge: &Arc<Bridge>, mut waiting: Receiver<Bytes>) {
     let mut running = Running::default();
     while let Some(line) = waiting.recv().await {
         match Message::read(line) {

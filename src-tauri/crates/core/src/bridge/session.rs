@@ -8,17 +8,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::message::Message;
+use super::pace::{Pace, Stretch};
 use super::{Bridge, HEAD_WAIT};
 use crate::gateway::answer::Response;
-use crate::mcp::{Messages, Mirror, mirrored};
+use crate::mcp::{LARGEST, Messages, Mirror, mirrored, parsed};
 
-/// Pause before a broken stream is taken up again, where the server named none.
-const RESUME_PAUSE: Duration = Duration::from_secs(1);
-
-/// Longest pause before the stream of a server that is away is tried again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Longest revision that is taken over from a server, in bytes: it goes into a header.
+const LONGEST_VERSION: usize = 64;
 
 const ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -36,6 +35,8 @@ pub(super) struct Session {
     /// The client's `initialize`.
     opening: Option<Bytes>,
     pub(super) stream: Option<JoinHandle<()>>,
+    /// Kept from one session to the next: a server may lose one after the other.
+    pace: Pace,
 }
 
 impl Session {
@@ -73,10 +74,18 @@ impl Session {
         if !matches!(method, "initialize" | "tools/list") {
             return text;
         }
-        let Ok(mut message) = serde_json::from_str::<Value>(&text) else { return text };
+        let mut message = match parsed(&text) {
+            Ok(Some(message)) => message,
+            Ok(None) => return text,
+            Err(too_much) => {
+                tracing::warn!("the answer to {method} passes unread: {too_much}");
+                return text;
+            }
+        };
         let Some(result) = message.get_mut("result") else { return text };
         if method == "initialize" {
             let version = result.get("protocolVersion").and_then(Value::as_str);
+            let version = version.filter(|version| version.len() <= LONGEST_VERSION);
             self.version = version.and_then(|version| HeaderValue::from_str(version).ok());
             return text;
         }
@@ -117,7 +126,11 @@ impl Bridge {
         let mut opened = Session::default();
         opened.open(opening, &response);
         let mut messages = Messages::of(response);
-        while let Some(text) = messages.next().await {
+        // Others wait for this: what says much and not that ends it as well.
+        let mut left = LARGEST;
+        while let Ok(Some(text)) = messages.next().await {
+            let Some(less) = left.checked_sub(text.len()) else { break };
+            left = less;
             if opening.is_answer(&text) {
                 opened.seen(&opening.method, text);
                 let is_open = opened.version.is_some();
@@ -147,7 +160,6 @@ impl Bridge {
     async fn listen(self: Arc<Self>, session: HeaderValue) {
         let mut last_id: Option<String> = None;
         let mut was_open = false;
-        let mut pause = RESUME_PAUSE;
         while self.seat().is_some() {
             let (mut headers, _) = self.session().headers();
             if let Some(id) = last_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
@@ -157,14 +169,14 @@ impl Bridge {
             let status = response.status();
             if status.is_success() {
                 was_open = true;
-                let Some((last, retry)) = self.pass(response).await else { return };
-                last_id = last.or(last_id);
-                pause = retry.unwrap_or(RESUME_PAUSE);
+                let Some(passed) = self.pass(response).await else { return };
+                last_id = passed.last_id.or(last_id);
+                let pause = self.session().pace.after(passed.stretch, passed.retry);
                 tokio::time::sleep(pause).await;
             } else if was_open && status.is_server_error() {
                 // It was there before and is away for a while, to start anew perhaps.
+                let pause = self.session().pace.after(Stretch::Empty, None);
                 tokio::time::sleep(pause).await;
-                pause = LONGEST_PAUSE.min(pause * 2);
             } else {
                 // 405 is the normal answer of a server that has nothing to say by itself.
                 if was_open && status == StatusCode::NOT_FOUND {
@@ -177,24 +189,39 @@ impl Bridge {
     }
 
     /// Passes on one stream; gives where and when to resume it, unless it cannot be.
-    async fn pass(&self, response: Response) -> Option<(Option<String>, Option<Duration>)> {
+    async fn pass(&self, response: Response) -> Option<Passed> {
         let mut lease = self.seat()?.watch();
         let mut messages = Messages::of(response);
-        loop {
+        let (began, mut has_said) = (Instant::now(), false);
+        let stretch = loop {
             tokio::select! {
                 text = messages.next() => match text {
-                    Some(text) => self.say(text).await,
-                    None => break,
+                    Ok(Some(text)) => {
+                        has_said = true;
+                        self.say(text).await;
+                    }
+                    Ok(None) => break Stretch::of(has_said, began.elapsed()),
+                    Err(too_much) => {
+                        self.note(too_much);
+                        break Stretch::Broken;
+                    }
                 },
                 // A stream must not outlive its server's place on the list.
                 changed = lease.changed() => if changed.is_err() || self.seat().is_none() {
                     return None;
                 },
             }
-        }
+        };
         match messages {
-            Messages::Stream { last_id, retry, .. } => Some((last_id, retry)),
+            Messages::Stream { last_id, retry, .. } => Some(Passed { last_id, retry, stretch }),
             Messages::Single(_) => None,
         }
     }
+}
+
+/// What is known of a stream that has ended.
+struct Passed {
+    last_id: Option<String>,
+    retry: Option<Duration>,
+    stretch: Stretch,
 }

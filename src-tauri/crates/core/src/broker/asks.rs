@@ -213,7 +213,8 @@ impl Controller {
         if slot.step_ups_since.elapsed() > STEP_UPS_COUNT_FOR {
             (slot.step_ups, slot.step_ups_since) = (0, Instant::now());
         }
-        let wanted = challenge.scope.as_deref().map(scope::split).unwrap_or_default();
+        let wanted =
+            challenge.scope.as_ref().map(|scope| scope::split(scope.raw())).unwrap_or_default();
         let is_hopeless = wanted.is_empty()
             || scope::covers(&slot.had_scopes(), &wanted)
             || slot.step_ups >= MOST_STEP_UPS

@@ -24,9 +24,9 @@ use crate::clock;
 use crate::extensions::{self, ExtensionSecrets, Extensions};
 use crate::fetch::Fetch;
 use crate::problem::Problem;
-use crate::reach::Reach;
 use crate::remembered::ServerFacts;
 use crate::server::{Event, State};
+use crate::typed::Typed;
 use crate::vault::EntryKind;
 
 /// How a sign-in is to be made.
@@ -151,6 +151,25 @@ impl Controller {
         Some(OwnClient { client_id: client_id.clone(), secret: secret.clone(), issuer })
     }
 
+    /// What the user typed for a sign-in to this server, whose issuer is to be `wanted`.
+    fn typed(&self, slot: &Slot, wanted: Option<&str>) -> Typed {
+        let mut typed = Typed::default();
+        // Of a probe more is learnt than is kept.
+        let kept = slot.grant.as_ref().filter(|_| slot.challenge.is_some());
+        typed.add(slot.seat.upstream.url(), kept.and_then(|grant| grant.reach));
+        // One of those that the server names is chosen, and not typed.
+        let facts = self.remembered.facts.servers.get(&slot.config.id);
+        let is_named = |issuer: &str| {
+            facts.is_some_and(|facts| facts.issuers.iter().any(|named| named == issuer))
+        };
+        let wanted = wanted.filter(|issuer| !is_named(issuer)).map(str::to_owned);
+        let issuers = [wanted, self.issuer(slot)];
+        for issuer in issuers.into_iter().flatten().filter_map(|url| url::Url::parse(&url).ok()) {
+            typed.add(&issuer, None);
+        }
+        typed
+    }
+
     /// Begins a sign-in, unless one is under way.
     pub(super) fn begin_sign_in(&mut self, id: &str, wanted: Wanted) {
         let Wanted { issuer, browser, window, by_person } = wanted;
@@ -160,6 +179,12 @@ impl Controller {
         };
         // For this once; where it ends well, it is the one that is asked first from then on. It
         // says nothing about whom the user's own client belongs to.
+        let typed = self.typed(slot, issuer.as_deref());
+        // Where the server's name leads is learnt from the probe. A step-up goes on without it: a
+        // probe would lose what access is wanted.
+        if !typed.is_known() && !matches!(slot.state, State::NeedsScope(_)) {
+            plan.challenge = None;
+        }
         plan.issuer = issuer.or(plan.issuer);
         let browser =
             browser.or_else(|| slot.browser.clone()).unwrap_or_else(|| self.browser.clone());
@@ -173,6 +198,8 @@ impl Controller {
             server: id.to_owned(),
             name: slot.config.name.clone(),
             plan: plan.clone(),
+            typed,
+            shared: self.shared_services(id),
             deadline: Instant::now() + window,
             browser,
             may_visit: by_person || !self.is_unattended(slot),
@@ -235,7 +262,6 @@ impl Controller {
         let epoch = slot.turn.epoch();
         let work = refresh::refresh(
             grant,
-            slot.seat.upstream.url().clone(),
             self.fetch.clone(),
             refresh::Kept { vault: self.vault.clone(), entry, turn: slot.turn.clone(), epoch },
         );
@@ -267,13 +293,14 @@ fn renew_own_secret(
 
 async fn probe(plan: Plan, fetch: &Fetch, name: &str) -> Probe {
     let Ok(entropy) = clock::entropy() else { return Probe::Unreachable };
-    let reach = Reach::of_url(plan.server.url()).await;
+    let mut typed = Typed::default();
+    typed.add(plan.server.url(), None);
     let (url, redirect_uri) = (plan.server.as_str().to_owned(), plan.redirect_uri.clone());
     let (mut flow, mut next) = SignIn::start(plan, clock::now(), &entropy);
     while flow.is_probing()
         && let Next::Fetch(request) = next
     {
-        let answer = fetch.send(request, reach).await;
+        let answer = fetch.ask(request, &mut typed).await;
         next = flow.step(flow::Event::Answer(answer), clock::now(), &entropy);
     }
     match next {

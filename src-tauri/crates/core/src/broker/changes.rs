@@ -25,6 +25,9 @@ impl Controller {
         slot.config.enabled = on;
         slot.last_failure = None;
         self.step(&id, if on { Event::TurnedOn } else { Event::TurnedOff });
+        if let Some(slot) = self.slots.get(&id).filter(|_| !on) {
+            slot.seat.end_streams();
+        }
         Ok(())
     }
 
@@ -41,7 +44,7 @@ impl Controller {
         let Some(slot) = self.slots.get_mut(&id) else { return Ok(()) };
         slot.pause = Pause::none();
         match (&slot.state, slot.grant.is_some()) {
-            (State::VaultBlocked(_), true) => slot.save_again_at = Some(clock::now()),
+            (State::VaultBlocked(_), true) => slot.vault_again_at = Some(clock::now()),
             (State::VaultBlocked(_), false) => self.step(&id, Event::TurnedOn),
             (State::Offline(_), _) => self.probe(&id),
             _ => {}
@@ -113,7 +116,7 @@ impl Controller {
             .grant
             .as_ref()
             .map(|grant| grant.registration.issuer.clone())
-            .or_else(|| known.map(|known| known.issuer));
+            .or_else(|| known.map(|known| known.issuer.into()));
         let facts = &mut self.remembered.facts;
         if let Some(issuer) = known {
             let port = self.gateway.port;

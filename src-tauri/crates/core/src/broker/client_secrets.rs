@@ -312,7 +312,7 @@ impl Slot {
         grant.registration = with_secret_of(&grant.registration, renewed);
         if is_unsaved {
             self.is_unsaved = true;
-            self.save_again_at = Some(clock::now().plus(SAVE_AGAIN));
+            self.vault_again_at = Some(clock::now().plus(SAVE_AGAIN));
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use keyfob_auth::Secret;
 use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_auth::trace::TraceStep;
+use keyfob_auth::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::edit::{Edited, Ends, Standing};
+use super::keys::KeyTerms;
 use super::sign_in::Wish;
 use crate::browser::Browser;
 use crate::config::ServerConfig;
@@ -24,6 +25,8 @@ pub type Answer<T> = oneshot::Sender<Result<T, Problem>>;
 /// A client key, told once.
 #[derive(Debug)]
 pub struct ClientKey {
+    /// The client that it was made for.
+    pub client: String,
     /// The server's name.
     pub server: String,
     /// The key.
@@ -34,6 +37,8 @@ pub struct ClientKey {
     pub origin: String,
     /// Whether its server was put on the list for it.
     pub is_new_server: bool,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What was done when a server was signed out or removed.
@@ -85,9 +90,17 @@ pub enum Command {
     /// Something for the trace of a server.
     Note { name: String, lines: Vec<TraceStep> },
     /// Makes a client key.
-    MakeKey { client: String, name: String, lasts: bool, holds: bool, answer: Answer<ClientKey> },
+    MakeKey { client: String, name: String, terms: KeyTerms, answer: Answer<ClientKey> },
+    /// Makes new keys in place of those of a client, or of all.
+    RotateKeys { client: Option<String>, answer: Answer<Vec<ClientKey>> },
     /// Takes back the keys of a client, or one key.
     RevokeKeys { client: Option<String>, digest: Option<String>, answer: Answer<usize> },
+    /// Takes back the keys of a client for one server.
+    RevokeKeysFor { client: String, name: String, answer: Answer<()> },
+    /// Takes back the keys that another program may have been sent.
+    RevokeKnownKeys { answer: Answer<()> },
+    /// Keeps the keys that another program may have been sent.
+    KeepKeys { answer: Answer<()> },
     /// All clients with lasting keys.
     Clients { answer: Answer<Vec<ClientView>> },
     /// How the last sign-in to a server failed, if it did.
@@ -122,6 +135,8 @@ pub enum Command {
     UseOwnClient { name: String, client_id: String, secret: Option<Secret>, answer: Answer<()> },
     /// Forgets how Keyfob is known there.
     ForgetRegistration { name: String, answer: Answer<()> },
+    /// The person lets a server use the sign-in service of another one.
+    AcceptService { name: String, issuer: String, answer: Answer<()> },
     /// A sign-in could not even begin.
     NotBegun { name: String, problem: Problem },
     /// A list of tools was seen.

@@ -4,19 +4,17 @@ use keyfob_auth::ServerUrl;
 use tokio::sync::{mpsc, oneshot};
 
 use super::begin::Wanted;
-use super::command::{Answer, ClientKey, Command, NewSecrets};
+use super::command::{Answer, Command, NewSecrets};
 use super::controller::{Controller, set_headers};
 use super::sign_in::Wish;
 use super::slot::{Awaits, Waiter};
-use crate::client_key;
-use crate::clock;
 use crate::config::ServerConfig;
 use crate::extensions::Extensions;
 use crate::gateway::seat::Lease;
 use crate::identity;
 use crate::problem::{Code, Problem};
 use crate::server::State;
-use crate::view::{ClientView, Progress, ServerView, TraceView};
+use crate::view::{Progress, ServerView, TraceView};
 
 impl Controller {
     pub(super) fn command(&mut self, command: Command) {
@@ -89,21 +87,17 @@ impl Controller {
                     self.remembered.save();
                 }
             }
-            Command::MakeKey { client, name, lasts, holds, answer } => {
-                let _ = answer.send(self.make_key(&client, &name, lasts, holds));
+            Command::MakeKey { client, name, terms, answer } => {
+                let _ = answer.send(self.make_key(&client, &name, terms));
+            }
+            Command::RotateKeys { client, answer } => {
+                let _ = answer.send(self.rotate_keys(client.as_deref()));
             }
             Command::RevokeKeys { client, digest, answer } => {
-                let is_gone = |key: &crate::remembered::KeyDigest| {
+                let gone = self.revoke_keys(|key| {
                     client.as_ref().is_some_and(|client| *client == key.client)
                         || digest.as_ref().is_some_and(|digest| *digest == key.sha256)
-                };
-                self.gateway.seats.revoke(is_gone);
-                let before = self.remembered.facts.keys.len();
-                self.remembered.facts.keys.retain(|key| !is_gone(key));
-                let gone = before - self.remembered.facts.keys.len();
-                if gone > 0 {
-                    self.remembered.save();
-                }
+                });
                 let _ = answer.send(match client {
                     Some(client) if gone == 0 => {
                         Err(Problem::new(Code::UnknownClient).with("name", client))
@@ -111,17 +105,23 @@ impl Controller {
                     _ => Ok(gone),
                 });
             }
-            Command::Clients { answer } => {
-                let keys = self.remembered.facts.keys.iter();
-                let clients = keys.filter_map(|key| {
-                    let slot = self.slots.get(&key.server)?;
-                    Some(ClientView {
-                        name: key.client.clone(),
-                        server: slot.config.name.clone(),
-                        made_at: clock::rfc3339(key.made_at),
-                    })
+            Command::RevokeKeysFor { client, name, answer } => {
+                let revoked = self.id_of(&name).map(|id| {
+                    self.revoke_keys(|key| key.client == client && key.server == id);
                 });
-                let _ = answer.send(Ok(clients.collect()));
+                let _ = answer.send(revoked);
+            }
+            Command::RevokeKnownKeys { answer } => {
+                let until = self.remembered.facts.port_was_taken_until;
+                self.revoke_keys(|key| until.is_some_and(|until| key.made_at <= until));
+                let _ = answer.send(Ok(()));
+            }
+            Command::KeepKeys { answer } => {
+                self.keep_keys();
+                let _ = answer.send(Ok(()));
+            }
+            Command::Clients { answer } => {
+                let _ = answer.send(Ok(self.clients()));
             }
             Command::LastFailure { name, answer } => {
                 let _ = answer.send(
@@ -172,6 +172,9 @@ impl Controller {
             }
             Command::ForgetRegistration { name, answer } => {
                 let _ = answer.send(self.forget_registration(&name));
+            }
+            Command::AcceptService { name, issuer, answer } => {
+                let _ = answer.send(self.accept_service(&name, &issuer));
             }
             Command::NotBegun { name, problem } => {
                 let id = self.id_of(&name).ok();
@@ -304,29 +307,5 @@ impl Controller {
             };
             let _ = answer.send(came);
         });
-    }
-
-    fn make_key(
-        &mut self,
-        client: &str,
-        name: &str,
-        lasts: bool,
-        holds: bool,
-    ) -> Result<ClientKey, Problem> {
-        let id = self.id_of(name)?;
-        let (key, digest) = client_key::make(client, &id, clock::now())?;
-        let told = ClientKey {
-            server: name.to_owned(),
-            key,
-            digest: digest.sha256.clone(),
-            origin: self.gateway.origin(),
-            is_new_server: false,
-        };
-        self.gateway.seats.admit(digest.clone(), holds);
-        if lasts {
-            self.remembered.facts.keys.push(digest);
-            self.remembered.save();
-        }
-        Ok(told)
     }
 }

@@ -9,11 +9,13 @@ use keyfob_auth::client_document::ClientDocumentUrl;
 use keyfob_auth::{Secret, ServerUrl, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::Defaults;
 use super::at_provider::Turns;
 use super::client_secrets::ClientSecrets;
 use super::command::Command;
+use super::keys::USES_SAVED;
 use super::report::{Report, ServerReport};
 use super::sign_in::{self};
 use super::slot::{Slot, own_headers};
@@ -28,6 +30,9 @@ use crate::remembered::Remembered;
 use crate::server::{Effect, Event, State};
 use crate::vault::{EntryId, EntryKind, Vault};
 use crate::view::{Seen, ServerView};
+
+/// How long the disk may take at the end.
+const LAST_SAVE: Duration = Duration::from_secs(10);
 
 /// What the broker works with.
 pub struct Controller {
@@ -78,6 +83,7 @@ impl Controller {
                 Err(error) => tracing::debug!(%error, "keychain not swept"),
             }
         });
+        let mut saving_uses = tokio::time::interval_at(Instant::now() + USES_SAVED, USES_SAVED);
         loop {
             let retry = self.next_retry();
             tokio::select! {
@@ -108,6 +114,7 @@ impl Controller {
                     }
                     None => return,
                 },
+                _ = saving_uses.tick() => self.save_key_uses(),
                 () = sleep_until(retry) => {
                     self.retry();
                     self.announce();
@@ -191,7 +198,7 @@ impl Controller {
             State::Offline(state) if self.probes => Some(state.retry_at),
             _ => None,
         });
-        let saves = self.slots.values().filter_map(|slot| slot.save_again_at);
+        let saves = self.slots.values().filter_map(|slot| slot.vault_again_at);
         retries.chain(saves).chain(self.next_secret()).min()
     }
 
@@ -213,17 +220,21 @@ impl Controller {
         for id in due {
             self.probe(&id);
         }
-        self.save_again(now);
+        self.ask_vault_again(now);
         self.look_after_secrets();
     }
 
-    /// Tries again to save what could not be saved.
-    fn save_again(&mut self, now: Timestamp) {
+    /// Tries again to save what could not be saved, and to read what could not be read.
+    fn ask_vault_again(&mut self, now: Timestamp) {
+        let mut unread = Vec::new();
         for (id, slot) in &mut self.slots {
-            if slot.save_again_at.is_none_or(|at| at > now) {
+            if slot.vault_again_at.is_none_or(|at| at > now) {
                 continue;
             }
-            slot.save_again_at = None;
+            slot.vault_again_at = None;
+            if slot.grant.is_none() && matches!(slot.state, State::VaultBlocked(_)) {
+                unread.push(id.clone());
+            }
             let (Some(grant), Ok(entry)) = (&slot.grant, entry(EntryKind::Grant, id)) else {
                 continue;
             };
@@ -235,11 +246,18 @@ impl Controller {
                 let _ = reports.send(Report { server, report: ServerReport::Saved(is_saved) });
             });
         }
+        for id in unread {
+            self.step(&id, Event::TurnedOn);
+        }
     }
 
     /// A last try to save what could not be saved.
     async fn save_unsaved(&mut self) {
+        self.note_key_uses();
         self.remembered.save();
+        if tokio::time::timeout(LAST_SAVE, self.remembered.saved().wait()).await.is_err() {
+            tracing::warn!("what was learnt last could not be written in time");
+        }
         for (id, slot) in &self.slots {
             let (true, Some(grant)) = (slot.is_unsaved, &slot.grant) else { continue };
             let Ok(entry) = entry(EntryKind::Grant, id) else { continue };

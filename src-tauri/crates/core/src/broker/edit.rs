@@ -315,7 +315,8 @@ impl Controller {
             slot.is_loading || matches!(slot.state, State::Off(_) | State::VaultBlocked(_))
         });
         let worked = facts.filter(|facts| is_unasked && facts.has_worked);
-        let known = worked.map(|facts| facts.known_as.as_ref().map(|known| known.issuer.clone()));
+        let known =
+            worked.map(|facts| facts.known_as.as_ref().map(|known| known.issuer.to_string()));
         let signed_in_at = grant
             .map(|grant| grant.registration.issuer.clone())
             .or_else(|| known.map(Option::unwrap_or_default));
@@ -372,6 +373,7 @@ impl Controller {
     /// Puts a server at another address in the place of one. Who may use it stays; all else begins
     /// anew.
     fn replace(&mut self, before: &ServerConfig, config: ServerConfig, answer: Answer<Ended>) {
+        self.note_key_uses();
         for key in &mut self.remembered.facts.keys {
             if key.server == before.id {
                 key.server.clone_from(&config.id);
@@ -393,6 +395,7 @@ impl Controller {
         let facts = self.remembered.facts.servers.entry(before.id.clone()).or_default();
         if slot.config.issuer != before.issuer {
             facts.chosen_issuer = None;
+            facts.accepted_services.clear();
         }
         if slot.config.client_id != before.client_id {
             facts.own_client_at = None;
@@ -419,6 +422,8 @@ impl Controller {
         let old = std::mem::replace(&mut slot.seat, seat.clone());
         let problem = Problem::new(Code::UnknownServer).with("name", before);
         old.set_lease(Lease::Trouble(Arc::new(problem)));
+        // Nothing would end them later: the server has another seat now.
+        old.end_streams();
         self.gateway.seats.replace(before, seat);
         slot.publish();
     }

@@ -7,12 +7,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::command::{Answer, ClientKey, Command, Ended, NewSecrets};
 use super::controller::entry;
-use super::{Host, new_server, sign_in, vault_problem};
+use super::{Host, KeyTerms, new_server, sign_in, vault_problem};
 use crate::browser::Browser;
 use crate::control::protocol::NewServer;
 use crate::gateway::Gateway;
 use crate::mcp;
 use crate::problem::{Code, Problem};
+use crate::remembered::Saved;
 use crate::server::Kind;
 use crate::vault::{EntryKind, Vault};
 use crate::view::{Progress, ServerView};
@@ -22,6 +23,9 @@ const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// How long a browser may take from the redirect to the page behind it.
 const PAGE_LOOK: Duration = Duration::from_secs(2);
+
+/// How long a command waits for the disk.
+const DISK: Duration = Duration::from_secs(5);
 
 /// By how much a sign-in's own end comes before that of those who wait for it.
 const JOIN_MARGIN: Duration = Duration::from_millis(500);
@@ -34,6 +38,7 @@ pub struct Handle {
     vault: Vault,
     host: Host,
     changed: watch::Receiver<u64>,
+    saved: Saved,
 }
 
 impl Handle {
@@ -43,8 +48,9 @@ impl Handle {
         vault: Vault,
         host: Host,
         changed: watch::Receiver<u64>,
+        saved: Saved,
     ) -> Self {
-        Self { commands, gateway, vault, host, changed }
+        Self { commands, gateway, vault, host, changed, saved }
     }
 
     /// Counts the changes of what is shown.
@@ -57,15 +63,22 @@ impl Handle {
         &self.gateway
     }
 
-    /// Asks and waits for the answer.
+    /// Asks and waits for the answer, and until what was remembered with it is on the disk: a command
+    /// that has ended is not undone by a crash.
     ///
     /// # Errors
     /// The broker's problem, or that it has ended.
     pub async fn ask<T>(&self, make: impl FnOnce(Answer<T>) -> Command) -> Result<T, Problem> {
         let (answer, came) = oneshot::channel();
         let ended = || Problem::internal("Keyfob is ending");
-        self.commands.send(make(answer)).map_err(|_| ended())?;
-        came.await.map_err(|_| ended())?
+        let command = make(answer);
+        let only_looks = command.only_looks();
+        self.commands.send(command).map_err(|_| ended())?;
+        let answer = came.await.map_err(|_| ended())?;
+        if !only_looks {
+            let _ = tokio::time::timeout(DISK, self.saved.wait()).await;
+        }
+        answer
     }
 
     /// Tells and does not wait.
@@ -228,11 +241,10 @@ impl Handle {
         &self,
         client: &str,
         name: &str,
-        lasts: bool,
-        holds: bool,
+        terms: KeyTerms,
     ) -> Result<ClientKey, Problem> {
         let (client, name) = (client.to_owned(), name.to_owned());
-        self.ask(|answer| Command::MakeKey { client, name, lasts, holds, answer }).await
+        self.ask(|answer| Command::MakeKey { client, name, terms, answer }).await
     }
 
     /// Opens a session for one command: the server with that URL, or a new one on the list, and a
@@ -253,7 +265,8 @@ impl Handle {
         };
         let (watched, watcher) = (name.clone(), Some(watcher));
         self.ask(|answer| Command::Watch { name: watched, browser, watcher, answer }).await?;
-        let key = self.make_key("exec", &name, false, true).await?;
+        let key =
+            self.make_key("exec", &name, KeyTerms { holds: true, ..KeyTerms::default() }).await?;
         Ok(ClientKey { is_new_server, ..key })
     }
 

@@ -140,6 +140,7 @@ mod tests {
             expires_at: None,
             dpop_key: None,
             way: Default::default(),
+            reach: None,
         };
         let name = registration_id("https://a", "http://127.0.0.1:1/callback");
         for (stored, expected) in [

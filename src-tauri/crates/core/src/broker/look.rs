@@ -19,13 +19,14 @@ use crate::fetch::Fetch;
 use crate::gateway::seat::Seat;
 use crate::locale;
 use crate::problem::{Code, Problem};
-use crate::reach::Reach;
 use crate::server::{Kind, State};
+use crate::site;
+use crate::typed::Typed;
 use crate::view::page::{
     Badge, BadgeKind, Details, Entry, Found, FoundSignIn, Identity, Row, Snapshot, TrayPresence,
     Waiting,
 };
-use crate::view::{Progress, RegistrationView, ServerView, TraceView};
+use crate::view::{Progress, RegistrationView, ServerView, TraceView, shown};
 
 impl Controller {
     /// Everything that the list shows. Of the tray the broker knows nothing.
@@ -37,6 +38,7 @@ impl Controller {
             redirect_uris: vec![client_document::redirect_uri(self.gateway.port)],
             has_document: self.document.is_some(),
             keeps_in_memory: self.vault.is_memory(),
+            clients_to_rotate: self.clients_to_rotate(),
             tray: TrayPresence::Looking,
         }
     }
@@ -76,7 +78,7 @@ impl Controller {
             row: self.row(slot),
             address: view.address,
             scopes: view.scopes,
-            wanted,
+            wanted: shown(&wanted),
             tools: view.tools,
             refreshed_at: grant.map(|grant| clock::rfc3339(grant.issued_at)),
             renews_at: grant
@@ -89,7 +91,7 @@ impl Controller {
                 .or_else(|| facts.and_then(|facts| facts.known_as.clone())),
             own_client_id: slot.config.client_id.clone(),
             services: facts
-                .map(|facts| facts.issuers.clone())
+                .map(|facts| shown(&facts.issuers))
                 .filter(|all| all.len() > 1)
                 .unwrap_or_default(),
             entry: Entry {
@@ -98,6 +100,7 @@ impl Controller {
                 headers: slot.config.headers.clone(),
                 allow_guessed_endpoints: slot.config.allow_guessed_endpoints,
             },
+            keys: self.keys_of(&id),
             trace: facts.map(|f| f.trace.iter().map(TraceView::from).collect()).unwrap_or_default(),
         })
     }
@@ -120,7 +123,7 @@ impl Controller {
         let told = self.slots.get(&id).and_then(|slot| slot.sign_in.as_ref()).map(|u| &u.told);
         let link = told.into_iter().flatten().rev().find_map(|progress| match progress {
             Progress::Link { link, .. } => Some(Secret::new(link.clone())),
-            Progress::Trace { .. } => None,
+            Progress::Trace { .. } | Progress::Notice { .. } => None,
         });
         link.ok_or_else(|| Problem::new(Code::SignInNeeded).with("server", name))
     }
@@ -153,10 +156,10 @@ impl Controller {
                 Problem::from_sign_in(&error, &server.name, &server.url, &redirect_uri)
             });
             let found = found.map(|survey| Found {
+                sign_in: survey.map(|survey| found_sign_in(survey, &server.url)),
                 url: server.url,
                 name: server.name,
                 known_as,
-                sign_in: survey.map(found_sign_in),
             });
             let _ = answer.send(found);
         });
@@ -171,29 +174,36 @@ impl Controller {
 
 fn badge(slot: &Slot, known: Option<&RegistrationView>) -> Option<Badge> {
     if slot.state.kind() == Kind::Open {
-        return Some(Badge::new(BadgeKind::NoSignIn, locale::text("badges", "no-sign-in-why")));
+        return Some(Badge::new(
+            BadgeKind::NoSignIn,
+            locale::text("badges", "no-sign-in-why").into(),
+        ));
     }
     if let Some(known) = known {
         return Some(Badge::new(BadgeKind::from(known.kind), known.reason.text.clone()));
     }
     slot.config.client_id.as_ref()?;
-    Some(Badge::new(BadgeKind::OwnClient, locale::text("badges", "own-client-why")))
+    Some(Badge::new(BadgeKind::OwnClient, locale::text("badges", "own-client-why").into()))
 }
 
 fn waiting(told: &[Progress]) -> Waiting {
     let link = told.iter().rev().find_map(|progress| match progress {
         Progress::Link { until, is_opened, .. } => Some((until.clone(), *is_opened)),
-        Progress::Trace { .. } => None,
+        Progress::Trace { .. } | Progress::Notice { .. } => None,
     });
     let step = told.iter().rev().find_map(|progress| match progress {
         Progress::Trace { line } => Some(line.clone()),
-        Progress::Link { .. } => None,
+        Progress::Link { .. } | Progress::Notice { .. } => None,
+    });
+    let notice = told.iter().rev().find_map(|progress| match progress {
+        Progress::Notice { text } => Some(text.clone()),
+        Progress::Link { .. } | Progress::Trace { .. } => None,
     });
     let (until, is_opened) = link.map_or((None, false), |(until, opened)| (Some(until), opened));
-    Waiting { until, is_opened, step }
+    Waiting { until, is_opened, step, notice }
 }
 
-fn found_sign_in(survey: Survey) -> FoundSignIn {
+fn found_sign_in(survey: Survey, server: &str) -> FoundSignIn {
     let way = match survey.way {
         Way::OwnClient => Some(BadgeKind::OwnClient),
         Way::Document => Some(BadgeKind::Cimd),
@@ -211,17 +221,19 @@ fn found_sign_in(survey: Survey) -> FoundSignIn {
         (Way::Ask, _) => "ask",
     };
     FoundSignIn {
+        notice: site::notice(server, &survey.issuer),
         issuer: keyfob_auth::text::without_query(&survey.issuer),
         way,
         why: locale::text("found", why),
-        scopes: survey.scopes.iter().map(|scope| keyfob_auth::text::shown(scope)).collect(),
+        scopes: shown(&survey.scopes),
     }
 }
 
 /// Asks as a sign-in would, up to the point where something would be registered or opened.
 async fn survey(plan: flow::Plan, fetch: &Fetch) -> Result<Option<Survey>, SignInError> {
-    let no_randomness = || SignInError::Browser { cause: "no randomness".to_owned() };
-    let reach = Reach::of_url(plan.server.url()).await;
+    let no_randomness = || SignInError::Browser { cause: "no randomness".into() };
+    let mut typed = Typed::default();
+    typed.add(plan.server.url(), None);
     let entropy = clock::entropy().map_err(|_| no_randomness())?;
     let (mut flow, mut next) = SignIn::survey(plan, clock::now(), &entropy);
     loop {
@@ -234,7 +246,7 @@ async fn survey(plan: flow::Plan, fetch: &Fetch) -> Result<Option<Survey>, SignI
                 return Err(SignInError::Cancelled);
             }
         };
-        let answer = fetch.send(request, reach).await;
+        let answer = fetch.ask(request, &mut typed).await;
         let entropy = clock::entropy().map_err(|_| no_randomness())?;
         next = flow.step(flow::Event::Answer(answer), clock::now(), &entropy);
     }

@@ -11,6 +11,7 @@ mod controller;
 mod edit;
 mod handle;
 mod instance;
+mod keys;
 mod load;
 mod look;
 mod new_server;
@@ -22,6 +23,7 @@ mod requests;
 #[cfg(test)]
 mod scripted;
 mod secret_renewal;
+mod shared_service;
 mod sign_in;
 mod sign_out;
 mod slot;
@@ -43,12 +45,15 @@ use tokio::task::JoinHandle;
 use self::controller::Controller;
 pub use self::handle::Handle;
 use self::instance::Instance;
+pub use self::keys::KeyTerms;
 pub use self::window::document_url;
 use crate::browser::Browser;
+use crate::clock;
 use crate::config::Config;
 use crate::extensions::{ExtensionSecrets, Extensions};
 use crate::fetch::Fetch;
 use crate::gateway::callbacks::Callbacks;
+use crate::gateway::peer::Peers;
 use crate::gateway::relay::Relay;
 use crate::gateway::seat::Seats;
 use crate::gateway::{Gateway, Listeners, choose_port, free_port, take_port};
@@ -164,6 +169,8 @@ pub enum Call {
 pub struct Running {
     /// The way to it.
     pub handle: Handle,
+    /// The port that was chosen at this start, where it is none of the usual ones.
+    pub other_port: Option<u16>,
     controller: JoinHandle<()>,
     gateway: JoinHandle<()>,
     #[cfg(unix)]
@@ -194,7 +201,7 @@ impl Running {
             }
             Some(_) | None => None,
         };
-        let (mut config, remembered) = match &options.paths {
+        let (mut config, mut remembered) = match &options.paths {
             Some(paths) => (Config::load(&paths.config_file())?, Remembered::load(&paths.state)?),
             None => (Config::unsaved(options.settings_file.as_deref())?, Remembered::unsaved()?),
         };
@@ -213,13 +220,20 @@ impl Running {
         let ca_file = options.ca_file.clone().or_else(|| config.settings.ca_file.clone());
         let fetch = Fetch::new(ca_file.as_deref())?;
         let relay = Relay::new(ca_file.as_deref())?;
+        let has_chosen = config.settings.port.is_none() && !options.is_ephemeral;
         let listeners = match options.listens {
-            true => Some(listen(&options, &mut config).await?),
+            true => Some(listen(&options, &mut config, &mut remembered).await?),
             false => None,
         };
         let port = match &listeners {
             Some(listeners) => listeners.port().map_err(Problem::internal)?,
             None => config.settings.port.unwrap_or(PORTS[0]),
+        };
+        let peers = match &listeners {
+            Some(listeners) if !config.settings.allow_other_users => {
+                Peers::checked(listeners.address().map_err(Problem::internal)?)
+            }
+            Some(_) | None => Peers::KeyDecides,
         };
         let vault = match options.store {
             Store::Keychain => Vault::keychain(
@@ -236,12 +250,21 @@ impl Running {
             callbacks: Arc::new(Callbacks::default()),
             relay,
             broker: ask,
+            peers: Arc::new(peers),
             activity: Arc::default(),
+            connections: Arc::default(),
         };
+        let listens = listeners.is_some();
         let (stop, stopped) = watch::channel(false);
         let (changes, changed) = watch::channel(0);
-        let handle =
-            Handle::new(command.clone(), gateway.clone(), vault.clone(), options.host, changed);
+        let handle = Handle::new(
+            command.clone(),
+            gateway.clone(),
+            vault.clone(),
+            options.host,
+            changed,
+            remembered.saved(),
+        );
         let controller = Controller {
             config,
             remembered,
@@ -285,8 +308,10 @@ impl Running {
             }
             None => None,
         };
+        let is_other = has_chosen && listens && !PORTS.contains(&port);
         Ok(Self {
             handle,
+            other_port: is_other.then_some(port),
             controller,
             gateway,
             #[cfg(unix)]
@@ -400,30 +425,51 @@ pub fn no_follow() -> Problem {
     Problem::new(Code::Usage).with("cause", "--browser follow works only with --ephemeral")
 }
 
-async fn listen(options: &Options, config: &mut Config) -> Result<Listeners, Problem> {
+async fn listen(
+    options: &Options,
+    config: &mut Config,
+    remembered: &mut Remembered,
+) -> Result<Listeners, Problem> {
     if options.is_ephemeral {
         return free_port().await.map_err(Problem::internal);
     }
-    let taken = |port: &dyn std::fmt::Display, file: &std::path::Path| {
-        Problem::new(Code::PortTaken).with("port", port).with("file", file.display())
+    let Some(port) = config.settings.port else {
+        let listeners = choose_port().await.map_err(Problem::internal)?;
+        let port = listeners.port().map_err(Problem::internal)?;
+        if !PORTS.contains(&port) {
+            tracing::warn!(port, "the ports in the client document are taken; this one is kept");
+        }
+        config.set_port(port)?;
+        return Ok(listeners);
     };
-    if let Some(port) = config.settings.port {
-        return take_port(port).await.map_err(|_| taken(&port, config.file()));
+    match take_port(port).await {
+        Ok(listeners) => {
+            // Clients send their keys to whoever listens.
+            if remembered.facts.regain_port(clock::now()) {
+                tracing::warn!(
+                    port,
+                    "another program had the port; client keys may be known to it"
+                );
+                remembered.save();
+            }
+            Ok(listeners)
+        }
+        Err(_) => {
+            if remembered.facts.lose_port() {
+                remembered.save();
+            }
+            let file = config.file().display();
+            Err(Problem::new(Code::PortTaken).with("port", port).with("file", file))
+        }
     }
-    let all = keyfob_auth::client_document::PORTS.map(|port| port.to_string()).join(", ");
-    let listeners = choose_port().await.map_err(|_| taken(&all, config.file()))?;
-    let port = listeners.port().map_err(Problem::internal)?;
-    config.set_port(port)?;
-    Ok(listeners)
 }
 
 /// What a person is told when the vault fails.
 pub fn vault_problem(error: &VaultError) -> Problem {
     match error {
         VaultError::Absent { why } => Problem::new(Code::VaultAbsent).with("cause", why),
-        VaultError::Locked | VaultError::TimedOut | VaultError::Denied => {
-            Problem::new(Code::VaultLocked)
-        }
+        VaultError::Locked | VaultError::Denied => Problem::new(Code::VaultLocked),
+        VaultError::TimedOut => Problem::new(Code::VaultSlow),
         error => Problem::new(Code::VaultFailed).with("cause", error),
     }
 }

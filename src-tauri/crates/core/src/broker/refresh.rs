@@ -8,11 +8,11 @@ use keyfob_auth::grant::Grant;
 use keyfob_auth::registration::RegistrationKind;
 use keyfob_auth::token::{self, TokenError};
 use keyfob_auth::trace::{Step, TraceStep};
+use keyfob_auth::wire::NoAnswer;
 
 use super::turn::Turn;
 use crate::clock;
 use crate::fetch::Fetch;
-use crate::reach::Reach;
 use crate::vault::{EntryId, Vault, VaultError};
 
 /// How often, and how long after each other, it is looked for what another process has stored.
@@ -50,12 +50,7 @@ pub(super) enum End {
 }
 
 /// Renews a grant's access token and saves the result before anyone may use it.
-pub(super) async fn refresh(
-    mut grant: Box<Grant>,
-    server_url: url::Url,
-    fetch: Fetch,
-    kept: Kept,
-) -> End {
+pub(super) async fn refresh(mut grant: Box<Grant>, fetch: Fetch, kept: Kept) -> End {
     let started = clock::now();
     let line =
         move |result: String| TraceStep::new(clock::now(), Step::Refresh, result).since(started);
@@ -81,12 +76,7 @@ pub(super) async fn refresh(
         let line = line("there is no refresh token".to_owned()).decision("sign in again").warn();
         return End::Dead { is_client_gone: false, line };
     }
-    // The endpoint passed the address rule when the grant was made; where its name leads today is
-    // taken as it is.
-    let reach = match url::Url::parse(&grant.token_endpoint) {
-        Ok(endpoint) => Reach::of_url(&server_url).await.max(Reach::of_url(&endpoint).await),
-        Err(_) => Reach::of_url(&server_url).await,
-    };
+    let reach = fetch.reach(grant.reach, &grant.server).await;
     let later = |cause: String| {
         let line = line(cause).target(&target).decision("later again").warn();
         End::NotNow { retry_after: None, is_unclear: false, line }
@@ -104,6 +94,11 @@ pub(super) async fn refresh(
         };
         let response = match fetch.send(request, reach).await {
             Ok(response) => response,
+            Err(cause @ NoAnswer::Forbidden(_)) => {
+                let line = line(cause.to_string()).target(&target).decision("later again");
+                let line = line.reason("it did not when you signed in").warn();
+                return End::NotNow { retry_after: None, is_unclear: false, line };
+            }
             Err(cause) => return later(cause.to_string()),
         };
         // RFC 9449 section 8: once more with the nonce, once.
@@ -129,9 +124,13 @@ pub(super) async fn refresh(
     match parsed {
         Ok(tokens) => {
             let mut renewed = grant;
+            let odd_scopes = tokens.odd_scopes;
             renewed.renew(tokens);
             let unsaved = kept.save(&renewed).await;
             let mut line = line("renewed".to_owned()).target(&target);
+            if odd_scopes > 0 {
+                line = line.reason(format!("{odd_scopes} odd scopes left out"));
+            }
             if departs {
                 line = line
                     .decision("without a resource indicator from now on")
@@ -292,6 +291,7 @@ mod tests {
             expires_at: Some(Timestamp(1)),
             dpop_key: None,
             way: Default::default(),
+            reach: None,
         }
     }
 
@@ -310,9 +310,8 @@ mod tests {
             };
             let (vault, at) = (kept.vault.clone(), kept.entry.clone());
             vault.put(&at, grant(&service.origin, stored).encode()).await.expect("put");
-            let url = service.origin.parse().expect("a URL");
             let fetch = Fetch::new(None).expect("clients");
-            match refresh(Box::new(ours.clone()), url, fetch, kept).await {
+            match refresh(Box::new(ours.clone()), fetch, kept).await {
                 End::Renewed { grant, unsaved: None, .. } if is_saved_by_another => {
                     assert_eq!(grant.access.expose(), "access of theirs");
                 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use keyfob_auth::client_document::redirect_uri;
 use keyfob_auth::flow::{Memo, SignInError};
 use keyfob_auth::grant::{Grant, encode_registration};
+use keyfob_auth::metadata::MOST_ENTRIES;
 use keyfob_auth::registration::RegistrationKind;
-use keyfob_auth::server_url::is_usable_endpoint;
-use keyfob_auth::text::shown;
+use keyfob_auth::text::Shown;
 use keyfob_auth::trace::{TraceStep, Weight};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -16,7 +16,7 @@ use super::controller::{Controller, entry, registration_id, set_headers};
 use super::load::Kept;
 use super::pause::Pause;
 use super::report::{Probe, Report, ServerReport};
-use super::{refresh, sign_in, sign_out};
+use super::{refresh, sign_in, sign_out, vault_problem};
 use crate::clock;
 use crate::problem::{Code, Problem};
 use crate::server::{Event, LastSaid};
@@ -26,6 +26,9 @@ use crate::view::{Progress, RegistrationView, TraceView};
 /// When a token that could not be saved is tried again.
 pub(super) const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
+/// When a keychain that was too slow to be read is read again.
+const READ_AGAIN: Duration = Duration::from_secs(30);
+
 /// First and longest pause after a refresh that could not be made.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -33,9 +36,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// So many refusals in a row without an error code (Supabase answers a dead client with 422 and a
 /// message) mean that only a new sign-in can help.
 const MOST_UNCLEAR: u32 = 3;
-
-/// So many sign-in services of one server are offered to choose from.
-const MOST_ISSUERS: usize = 20;
 
 impl Controller {
     pub(super) fn report(&mut self, report: Report) {
@@ -96,6 +96,9 @@ impl Controller {
             }
             Err(problem) => {
                 warn!(server = %slot.config.name, %problem, "the keychain could not be read");
+                // A locked one is not asked by itself: that would open its prompt.
+                let is_slow = problem.code == Code::VaultSlow;
+                slot.vault_again_at = is_slow.then(|| clock::now().plus(READ_AGAIN));
                 slot.last_failure = Some(problem);
                 Event::VaultFailed
             }
@@ -176,6 +179,7 @@ impl Controller {
                 }
                 // The new one, where it comes to one, takes its place in the vault.
                 Memo::RegistrationGone { issuer, client_id, redirect_uri } => {
+                    let client_id = Shown::identifier(&client_id);
                     info!(%issuer, %client_id, "the registration is gone");
                     let name = registration_id(&issuer, &redirect_uri);
                     self.remembered.facts.registrations.retain(|known| *known != name);
@@ -205,8 +209,7 @@ impl Controller {
                     self.remembered.server(id).resource_forms.insert(issuer, form);
                 }
                 Memo::Issuers(mut issuers) => {
-                    issuers.retain(|issuer| is_usable_endpoint(issuer) && shown(issuer) == *issuer);
-                    issuers.truncate(MOST_ISSUERS);
+                    issuers.truncate(MOST_ENTRIES);
                     self.remembered.server(id).issuers = issuers;
                 }
                 Memo::ProviderGrant(_) => self.remember_provider(id, true),
@@ -248,6 +251,7 @@ impl Controller {
                 let registration =
                     registration_id(&grant.registration.issuer, &grant.registration.redirect_uri);
                 let known_as = RegistrationView::from(&grant.registration);
+                let issuer = grant.registration.issuer.clone();
                 let is_dynamic = grant.registration.kind == RegistrationKind::Dcr;
                 let own = (grant.registration.kind == RegistrationKind::PreRegistered).then(|| {
                     (grant.registration.client_id.clone(), grant.registration.issuer.clone())
@@ -270,7 +274,7 @@ impl Controller {
                 slot.challenge = None;
                 let facts = self.remembered.server(id);
                 facts.has_worked = true;
-                facts.chosen_issuer = Some(known_as.issuer.clone());
+                facts.chosen_issuer = Some(issuer);
                 facts.known_as = Some(known_as);
                 facts.registration = is_dynamic.then_some(registration);
                 facts.own_client_at = own.or(facts.own_client_at.take());
@@ -329,11 +333,14 @@ impl Controller {
                 slot.unclear = 0;
                 slot.pause = Pause::none();
                 slot.is_unsaved = unsaved.is_some();
-                slot.save_again_at = match &unsaved {
+                slot.vault_again_at = match &unsaved {
                     // Asking a locked keychain again would only open its prompt again.
                     None | Some(VaultError::Locked | VaultError::Denied) => None,
                     Some(_) => Some(now.plus(SAVE_AGAIN)),
                 };
+                if let Some(error) = &unsaved {
+                    slot.last_failure = Some(vault_problem(error));
+                }
                 let events = match unsaved {
                     None => vec![Event::Renewed],
                     Some(_) => vec![Event::Renewed, Event::VaultFailed],
@@ -399,8 +406,9 @@ impl Controller {
     fn saved(&mut self, id: &str, is_saved: bool) {
         let Some(slot) = self.slots.get_mut(id) else { return };
         slot.is_unsaved = !is_saved;
-        slot.save_again_at = (!is_saved).then(|| clock::now().plus(LONGEST_PAUSE));
+        slot.vault_again_at = (!is_saved).then(|| clock::now().plus(LONGEST_PAUSE));
         if is_saved {
+            slot.last_failure.take_if(|problem| problem.is_of_vault());
             self.step(id, Event::Renewed);
         }
     }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::Handle;
-use super::command::Command;
+use super::command::{ClientKey, Command};
 use super::sign_in::Wish;
+use super::{Handle, KeyTerms};
 use crate::control::protocol::Request;
 use crate::mcp;
 use crate::problem::{Code, Problem};
 use crate::server::Kind;
 use crate::view::Progress;
+use crate::{client_key, clock};
 
 impl Handle {
     /// Answers one request. Sessions, the bridge and the hand-over live as long as their
@@ -32,6 +33,7 @@ impl Handle {
                 "pid": std::process::id(),
                 "keeps_in_memory": self.keeps_in_memory(),
                 "host": self.host(),
+                "checks_users": self.gateway().peers.are_checked(),
             })),
             Request::Add(new) => {
                 let added = self.add(new).await?;
@@ -44,7 +46,11 @@ impl Handle {
             Request::Trace { name } => {
                 to_value(self.ask(|answer| Command::Trace { name, answer }).await?)
             }
-            Request::Connect { name, issuer, browser, deadline } => {
+            Request::Connect { name, issuer, accept, browser, deadline } => {
+                if let Some(issuer) = accept {
+                    let name = name.clone();
+                    self.ask(|answer| Command::AcceptService { name, issuer, answer }).await?;
+                }
                 let window = deadline.map(Duration::from_secs);
                 to_value(self.connect_at(&name, issuer, browser, window, progress).await?)
             }
@@ -78,20 +84,22 @@ impl Handle {
             Request::Call { name, tool, arguments } => {
                 mcp::Session::open(self, &name).await?.call(&tool, arguments).await
             }
-            Request::ClientsAdd { client, name } => {
+            Request::ClientsAdd { client, name, expires } => {
                 if client.is_empty() || client.len() > 64 || client.chars().any(char::is_control) {
                     let cause = "a client's name has 1 to 64 characters";
                     return Err(Problem::new(Code::Usage).with("cause", cause));
                 }
-                let made = self.make_key(&client, &name, true, false).await?;
-                let key = made.key.expose();
-                Ok(json!({
-                    "name": client,
-                    "key": key,
-                    "header": format!("Authorization: Bearer {key}"),
-                    "address": self.gateway().address(&name),
-                    "address_with_key": format!("{}/k/{key}/{name}", made.origin),
-                }))
+                let end =
+                    expires.map(|end| client_key::parse_end(&end, clock::now())).transpose()?;
+                let terms = KeyTerms { lasts: true, holds: false, expires_at: end };
+                Ok(told(&self.make_key(&client, &name, terms).await?))
+            }
+            Request::ClientsRotate { client } => {
+                let made = self.ask(|answer| Command::RotateKeys { client, answer }).await?;
+                Ok(made.iter().map(told).collect())
+            }
+            Request::ClientsKeep => {
+                to_value(self.ask(|answer| Command::KeepKeys { answer }).await?)
             }
             Request::ClientsList => to_value(self.ask(|answer| Command::Clients { answer }).await?),
             Request::ClientsRevoke { client } => {
@@ -119,6 +127,24 @@ impl Handle {
         );
         Err(Problem::new(Code::Usage).with("cause", cause))
     }
+}
+
+/// A new key, for who asked for it.
+fn told(made: &ClientKey) -> Value {
+    let ClientKey { client, server, origin, .. } = made;
+    let key = made.key.expose();
+    let mut told = json!({
+        "name": client,
+        "server": server,
+        "key": key,
+        "header": format!("Authorization: Bearer {key}"),
+        "address": format!("{origin}/{server}"),
+        "address_with_key": format!("{origin}/k/{key}/{server}"),
+    });
+    if let Some(end) = made.expires_at {
+        told["expires_at"] = clock::rfc3339(end).into();
+    }
+    told
 }
 
 fn to_value(from: impl serde::Serialize) -> Result<Value, Problem> {

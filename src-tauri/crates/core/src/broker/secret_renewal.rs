@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use keyfob_auth::dcr::{self, RegistrationError};
 use keyfob_auth::grant::{Grant, decode_registration, encode_registration};
+use keyfob_auth::reach::Reach;
 use keyfob_auth::registration::Registration;
 use keyfob_auth::trace::{Step, TraceStep};
 
-use super::sign_out::reach;
 use super::turn::Turn;
 use crate::clock;
 use crate::fetch::Fetch;
@@ -96,8 +96,10 @@ pub(super) async fn renew(
             return hopeless("no way to renew it".to_owned());
         };
         let target = management.uri.clone();
-        let server = users.first().map_or("", |user| user.grant.server.as_str());
-        let reach = reach(&target, server, &before.issuer).await;
+        let mut reach = Reach::Public;
+        for User { grant, .. } in &users {
+            reach = reach.max(fetch.reach(grant.reach, &grant.server).await);
+        }
         let response = match fetch.send(request, reach).await {
             Ok(response) => response,
             Err(cause) => return later(cause.to_string()),

@@ -6,19 +6,22 @@ use std::time::Duration;
 use keyfob_auth::authorize::AuthorizationResponse;
 use keyfob_auth::flow::{Event, Memo, Next, Outcome, Plan, SignIn, SignInError, Visit};
 use keyfob_auth::grant::Grant;
+use keyfob_auth::reach::Reach;
 use keyfob_auth::trace::{Step, TraceStep};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::at_provider::{AtProvider, Turns};
 use super::report::{Report, ServerReport};
+use super::shared_service::SharedServices;
 use super::turn::Turn;
 use crate::browser::Browser;
 use crate::clock;
 use crate::fetch::Fetch;
 use crate::gateway::callbacks::{Callbacks, PageNews};
 use crate::problem::{Code, Problem};
-use crate::reach::Reach;
+use crate::site;
+use crate::typed::Typed;
 use crate::vault::{EntryId, Vault};
 use crate::view::Progress;
 
@@ -49,6 +52,10 @@ pub(super) struct Task {
     pub name: String,
     /// What the flow is given.
     pub plan: Plan,
+    /// What the user typed of that, but for the identity provider.
+    pub typed: Typed,
+    /// Services that may not be used without a yes.
+    pub(super) shared: SharedServices,
     /// Until when it may take.
     pub deadline: Instant,
     /// How links are opened.
@@ -143,17 +150,21 @@ impl Task {
         if let Some(error) = self.take_turn().await? {
             return Ok(Outcome::Failed(error));
         }
-        let reach = self.reach().await;
+        let mut typed = self.typed();
         let entropy = || clock::entropy().map_err(Problem::internal);
         let (mut flow, mut next) = SignIn::start(self.plan.clone(), clock::now(), &entropy()?);
         let mut visits = 0;
         loop {
-            self.tell(&mut flow).await;
+            self.tell(&mut flow, typed.reach()).await;
             let event = match next {
+                Next::Over(Outcome::SignedIn(mut grant)) => {
+                    grant.reach = Some(typed.reach());
+                    return Ok(Outcome::SignedIn(grant));
+                }
                 Next::Over(outcome) => return Ok(outcome),
                 Next::Fetch(request) => {
                     let fetch = self.fetch.clone();
-                    let sending = fetch.send(request, reach);
+                    let sending = fetch.ask(request, &mut typed);
                     tokio::pin!(sending);
                     loop {
                         tokio::select! {
@@ -173,6 +184,7 @@ impl Task {
                     return Err(Problem::new(Code::SignInNeeded).with("server", &self.name));
                 }
                 Next::Browse(visit) => {
+                    self.say_who_uses_it(&flow)?;
                     // Others need not wait for this one's person.
                     if let Some(at_provider) = &mut self.at_provider {
                         at_provider.step_aside();
@@ -181,7 +193,7 @@ impl Task {
                     if visits > 1 {
                         news.send_replace(PageNews::AnotherWay);
                     }
-                    next = self.visit(&mut flow, visit, page.clone(), reach).await?;
+                    next = self.visit(&mut flow, visit, page.clone(), typed.reach()).await?;
                     if !matches!(next, Next::Over(_)) {
                         news.send_replace(PageNews::Working);
                     }
@@ -192,6 +204,29 @@ impl Task {
             };
             next = flow.step(event, clock::now(), &entropy()?);
         }
+    }
+
+    /// Tells the person who will use what they are about to allow.
+    ///
+    /// # Errors
+    /// The question that is to be answered first, where there is one.
+    fn say_who_uses_it(&self, flow: &SignIn) -> Result<(), Problem> {
+        let Some(issuer) = flow.registration().map(|registration| &registration.issuer) else {
+            return Ok(());
+        };
+        // What is allowed there is for the sign-in service that it vouches at.
+        let provider = self.plan.extensions.identity_provider.as_ref();
+        if provider.is_some_and(|provider| provider.issuer == *issuer) {
+            return Ok(());
+        }
+        let server = self.plan.server.as_str();
+        if let Some(question) = self.shared.question(&self.name, server, issuer) {
+            return Err(question);
+        }
+        if let Some(text) = site::notice(server, issuer) {
+            self.report(ServerReport::Progress(Progress::Notice { text }));
+        }
+        Ok(())
     }
 
     /// Waits for this sign-in's turn at the identity provider; gives why it does not come.
@@ -237,7 +272,7 @@ impl Task {
         let authority = redirect_uri.split('/').nth(2).unwrap_or_default();
         self.callbacks.expect(&visit.state, &self.name, authority, answers, page);
         let (mut nonce, mut cause) = self.open(&visit).await?;
-        self.tell(flow).await;
+        self.tell(flow, reach).await;
         let next = loop {
             let event = tokio::select! {
                 Some(response) = came.recv() => Event::Callback(response),
@@ -255,14 +290,14 @@ impl Task {
                         continue;
                     }
                     Some(Wish::AnotherWay) => Event::TryAnotherWay,
-                    Some(Wish::NoBrowser) => Event::BrowserFailed(cause.clone()),
+                    Some(Wish::NoBrowser) => Event::BrowserFailed(cause.as_str().into()),
                     Some(Wish::Cancel) | None => Event::Cancelled,
                 },
                 () = tokio::time::sleep_until(self.deadline) => Event::TimedOut,
             };
             let entropy = clock::entropy().map_err(Problem::internal)?;
             let next = flow.step(event, clock::now(), &entropy);
-            self.tell(flow).await;
+            self.tell(flow, reach).await;
             if !matches!(next, Next::Wait) {
                 break next;
             }
@@ -319,23 +354,26 @@ impl Task {
         }
     }
 
-    /// How far server-supplied URLs may reach: as far as what the user typed.
-    async fn reach(&self) -> Reach {
-        let provider = self.plan.extensions.identity_provider.as_ref();
-        let typed = [
-            self.plan.issuer.as_deref(),
-            provider.map(|provider| provider.issuer.as_str()),
-            provider.and_then(|provider| provider.token_endpoint.as_deref()),
-        ];
-        let mut reach = Reach::of_url(self.plan.server.url()).await;
-        for url in typed.into_iter().flatten().filter_map(|url| url::Url::parse(url).ok()) {
-            reach = reach.max(Reach::of_url(&url).await);
+    /// All that the user typed for it.
+    fn typed(&self) -> Typed {
+        let mut typed = self.typed.clone();
+        if let Some(provider) = &self.plan.extensions.identity_provider {
+            let known = provider.grant.as_ref().and_then(|grant| grant.reach);
+            let urls = [Some(provider.issuer.as_str()), provider.token_endpoint.as_deref()];
+            for url in urls.into_iter().flatten().filter_map(|url| url::Url::parse(url).ok()) {
+                typed.add(&url, known);
+            }
         }
-        reach
+        typed
     }
 
-    async fn tell(&mut self, flow: &mut SignIn) {
-        let memos: Vec<Memo> = flow.take_memos();
+    async fn tell(&mut self, flow: &mut SignIn, reach: Reach) {
+        let mut memos: Vec<Memo> = flow.take_memos();
+        for memo in &mut memos {
+            if let Memo::ProviderGrant(grant) = memo {
+                grant.reach = Some(reach);
+            }
+        }
         if let Some(at_provider) = &mut self.at_provider {
             for memo in &memos {
                 at_provider.keep(memo).await;

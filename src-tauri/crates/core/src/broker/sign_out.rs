@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keyfob_auth::client_assertion;
 use keyfob_auth::dcr;
 use keyfob_auth::grant::{Grant, decode_registration};
+use keyfob_auth::reach::Reach;
 use keyfob_auth::registration::Registration;
 use keyfob_auth::token::{self, TokenKind};
 use keyfob_auth::trace::{Step, TraceStep};
@@ -17,7 +18,6 @@ use crate::clock;
 use crate::fetch::Fetch;
 use crate::gateway::seat::Lease;
 use crate::problem::{Code, Problem};
-use crate::reach::Reach;
 use crate::server::Event;
 use crate::vault::{EntryKind, Vault};
 use crate::view::TraceView;
@@ -83,6 +83,7 @@ impl Controller {
         facts.known_as = None;
         facts.tools = None;
         self.step(&id, Event::SignedOut);
+        let seat = self.slots.get(&id).map(|slot| slot.seat.clone());
         let mut gone = vec![(EntryKind::Grant, id.clone())];
         if is_final {
             gone.push((EntryKind::ClientSecret, id.clone()));
@@ -96,6 +97,10 @@ impl Controller {
             if let Some(entry) = &registration {
                 self.remembered.facts.registrations.retain(|known| known != entry);
             }
+        }
+        // Only now: what ends asks its seat what to say.
+        if let Some(seat) = seat {
+            seat.end_streams();
         }
         self.remembered.save();
         let (vault, fetch, commands) =
@@ -118,7 +123,8 @@ impl Controller {
                 && let Ok(Some(text)) = vault.get(&entry).await
                 && let Ok(stored) = decode_registration(&text)
             {
-                lines.extend(unregister(&stored, &server, &fetch).await);
+                let kept = grant.as_ref().and_then(|grant| grant.reach);
+                lines.extend(unregister(&stored, kept, &server, &fetch).await);
                 gone.push((EntryKind::Registration, id));
             }
             if let Some(id) = provider
@@ -188,7 +194,7 @@ pub async fn revoke(grant: &Grant, fetch: &Fetch) -> Vec<TraceStep> {
             .reason("the sign-in service offers no revocation; its tokens run out by themselves");
         return vec![line];
     };
-    let reach = reach(endpoint, &grant.server, &grant.registration.issuer).await;
+    let reach = fetch.reach(grant.reach, &grant.server).await;
     let mut lines = Vec::new();
     let tokens =
         [(grant.refresh.as_ref(), TokenKind::Refresh), (Some(&grant.access), TokenKind::Access)];
@@ -219,16 +225,18 @@ pub async fn revoke(grant: &Grant, fetch: &Fetch) -> Vec<TraceStep> {
     lines
 }
 
-/// Deletes a dynamic registration, where the server gave the means.
+/// Deletes a dynamic registration, where the server gave the means. What it names may reach as far
+/// as `kept` says, which a grant for `server` holds that was made with it.
 pub async fn unregister(
     registration: &Registration,
+    kept: Option<Reach>,
     server: &str,
     fetch: &Fetch,
 ) -> Option<TraceStep> {
     let management = registration.management.as_ref()?;
     let request = dcr::delete(management)?;
     let started = clock::now();
-    let reach = reach(&management.uri, server, &registration.issuer).await;
+    let reach = fetch.reach(kept, server).await;
     let said = match fetch.send(request, reach).await {
         Ok(response) if matches!(response.status, 200 | 204 | 404) => {
             "registration deleted".to_owned()
@@ -239,37 +247,4 @@ pub async fn unregister(
     let line =
         TraceStep::new(clock::now(), Step::SignOut, said).target(&management.uri).since(started);
     Some(line)
-}
-
-/// How far a URL may reach that a sign-in service has given besides its endpoints: as far as the
-/// server that the user typed. At the service's own place, which passed the address rule at the
-/// sign-in, it is taken as it leads today.
-pub(super) async fn reach(url: &str, server: &str, issuer: &str) -> Reach {
-    let parsed = [url, server, issuer].map(|url| url::Url::parse(url).ok());
-    let [Some(url), Some(server), Some(issuer)] = parsed else { return Reach::Public };
-    let typed = Reach::of_url(&server).await;
-    if url.origin() == issuer.origin() { typed.max(Reach::of_url(&url).await) } else { typed }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::reach;
-    use crate::reach::Reach;
-
-    #[tokio::test]
-    async fn what_a_service_gives_reaches_no_further_than_what_was_typed() {
-        let (public, here) = ("https://93.184.216.34/mcp", "http://127.0.0.1:9/as");
-        let of = async |url: &str, server: &str, issuer: &str| reach(url, server, issuer).await;
-        assert_eq!(
-            of("http://127.0.0.1:9200/x", public, "https://93.184.216.34").await,
-            Reach::Public
-        );
-        assert_eq!(of("https://10.0.0.1/x", public, "https://93.184.216.35").await, Reach::Public);
-        assert_eq!(of("http://127.0.0.1:9/as/r/1", public, here).await, Reach::Loopback);
-        assert_eq!(
-            of("http://127.0.0.1:8/x", "http://127.0.0.1:7/mcp", here).await,
-            Reach::Loopback
-        );
-        assert_eq!(of("nonsense", here, here).await, Reach::Public);
-    }
 }

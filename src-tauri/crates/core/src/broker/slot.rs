@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use keyfob_auth::challenge::Challenge;
 use keyfob_auth::grant::Grant;
+use keyfob_auth::text::Untrusted;
 use keyfob_auth::{Secret, Timestamp, scope};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -116,8 +117,8 @@ pub struct Slot {
     pub waiters: Vec<Waiter>,
     /// A renewed token could not be saved.
     pub is_unsaved: bool,
-    /// When that is tried again.
-    pub save_again_at: Option<Timestamp>,
+    /// When the keychain is asked again, to keep that or to read what it did not give.
+    pub vault_again_at: Option<Timestamp>,
     /// Who watches the sign-ins that held requests start.
     pub watcher: Option<mpsc::UnboundedSender<Progress>>,
     /// How links are opened for this server alone (a session's choice).
@@ -154,7 +155,7 @@ impl Slot {
             sign_in: None,
             waiters: Vec::new(),
             is_unsaved: false,
-            save_again_at: None,
+            vault_again_at: None,
             watcher: None,
             browser: None,
         }
@@ -214,7 +215,12 @@ impl Slot {
             }
             State::Offline(state) if state.has_grant => bearer().unwrap_or(Lease::Bare),
             State::Offline(_) => Lease::Bare,
-            State::VaultBlocked(_) => bearer().unwrap_or_else(|| trouble(Code::VaultLocked)),
+            State::VaultBlocked(_) => bearer().unwrap_or_else(|| {
+                match self.last_failure.as_ref().filter(|problem| problem.is_of_vault()) {
+                    Some(problem) => Lease::Trouble(Arc::new(problem.clone())),
+                    None => trouble(Code::VaultLocked),
+                }
+            }),
         }
     }
 
@@ -263,7 +269,10 @@ impl Slot {
     pub fn problem(&self, code: Code) -> Problem {
         let wanted = match &self.state {
             State::NeedsScope(state) => scope::join(&state.wanted),
-            _ => self.challenge.as_ref().and_then(|c| c.scope.clone()).unwrap_or_default(),
+            _ => {
+                let wanted = self.challenge.as_ref().and_then(|c| c.scope.as_ref());
+                wanted.map(Untrusted::to_string).unwrap_or_default()
+            }
         };
         let problem = Problem::new(code).with("server", &self.config.name);
         if code != Code::ScopeNeeded {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::command::Command;
 use super::{Handle, Options, Predecessor, Running, Store};
 use crate::control::client;
 use crate::control::protocol::{NewServer, Request};
@@ -59,7 +60,7 @@ async fn endless_stream() -> String {
 }
 
 async fn open_stream(handle: &Handle, name: &str) -> TcpStream {
-    let key = handle.make_key("test", name, false, false).await.expect("a key");
+    let key = handle.make_key("test", name, super::KeyTerms::default()).await.expect("a key");
     let port = handle.gateway().port;
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the gateway");
     let request = format!(
@@ -114,6 +115,27 @@ async fn a_successor_gets_lock_and_port_within_five_seconds_although_a_stream_is
     let told = connection.ask(Request::Ping, |_| {}).await.expect("an answer");
     assert_eq!(told["gateway"], format!("http://127.0.0.1:{port}"));
     second.stop().await;
+}
+
+/// What was begun while a server was on does not go on.
+#[tokio::test]
+async fn turning_a_server_off_ends_what_is_under_way_with_it() {
+    let home = home().await;
+    let broker =
+        Running::start(options(home.path(), Predecessor::Respect)).await.expect("a broker");
+    let server = NewServer { url: endless_stream().await, ..NewServer::default() };
+    let name = broker.handle.add(server).await.expect("a server").name;
+    let stream = open_stream(&broker.handle, &name).await;
+    let turn = |answer| Command::Turn { name, on: false, answer };
+    broker.handle.ask(turn).await.expect("turned off");
+    assert!(ends(stream).await, "its stream goes on");
+    broker.stop().await;
+}
+
+async fn ends(mut stream: TcpStream) -> bool {
+    let mut rest = Vec::new();
+    let reading = stream.read_to_end(&mut rest);
+    tokio::time::timeout(Duration::from_secs(5), reading).await.is_ok()
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! What the window asks of the broker, beyond what a command can.
 
+use keyfob_auth::Secret;
 use keyfob_auth::client_document::ClientDocumentUrl;
-use keyfob_auth::{Secret, text};
+use keyfob_auth::text::Shown;
 use serde_json::Value;
 
 use super::Handle;
@@ -105,7 +106,7 @@ impl Handle {
     pub async fn tools(&self, name: &str) -> Result<Vec<ToolView>, Problem> {
         let tools = mcp::Session::open(self, name).await?.tools().await?;
         let word = |tool: &Value, key: &str| {
-            text::shown(tool.get(key).and_then(Value::as_str).unwrap_or_default())
+            Shown::quotation(tool.get(key).and_then(Value::as_str).unwrap_or_default())
         };
         let shown = tools.iter().take(MOST_TOOLS).map(|tool| ToolView {
             name: word(tool, "name"),

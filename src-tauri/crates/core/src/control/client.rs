@@ -1,6 +1,7 @@
 //! Asking a running broker.
 
 use std::io;
+use std::path::Path;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -22,7 +23,19 @@ pub struct Connection {
 
 /// Connects to the broker of a profile; `None` when there is none.
 pub async fn connect(paths: &Paths) -> Option<Connection> {
-    let stream = UnixStream::connect(socket::path(paths)).await.ok()?;
+    for place in socket::places(paths) {
+        // In the folder of another user lies nothing of ours.
+        if socket::is_ours_alone(&place)
+            && let Some(connection) = connect_at(&place).await
+        {
+            return Some(connection);
+        }
+    }
+    None
+}
+
+async fn connect_at(place: &Path) -> Option<Connection> {
+    let stream = UnixStream::connect(place).await.ok()?;
     // Secrets go this way: whoever else may have made this socket gets none.
     if stream.peer_cred().ok()?.uid() != rustix::process::geteuid().as_raw() {
         tracing::warn!("the control socket belongs to another user; it is not used");

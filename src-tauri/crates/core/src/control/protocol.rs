@@ -53,6 +53,9 @@ pub enum Request {
         /// Where, in place of where the server says.
         #[serde(default)]
         issuer: Option<String>,
+        /// A sign-in service of another server that this one may use from now on.
+        #[serde(default)]
+        accept: Option<String>,
         /// How to open the link; the setting's way when absent.
         browser: Option<Browser>,
         /// How long to wait for the person, in seconds; ten minutes when absent.
@@ -123,9 +126,20 @@ pub enum Request {
         client: String,
         /// The server.
         name: String,
+        /// When it ends, as a person types it; it does not where this is absent.
+        #[serde(default)]
+        expires: Option<String>,
     },
     /// All clients with keys.
     ClientsList,
+    /// Makes new keys in place of a client's, or of all. The answer is the only time that they are
+    /// told.
+    ClientsRotate {
+        /// The client; all where absent.
+        client: Option<String>,
+    },
+    /// Keeps the keys that another program may have been sent.
+    ClientsKeep,
     /// Takes a client's keys away.
     ClientsRevoke {
         /// The client.

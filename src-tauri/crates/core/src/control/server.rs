@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::protocol::{Hello, LONGEST_LINE, Reply, Request, VERSION};
-use super::socket;
+use super::socket::{self, Prepared};
 use crate::bridge;
 use crate::broker::command::{ClientKey, Command};
 use crate::broker::{Call, Handle, Host};
@@ -36,9 +36,12 @@ impl Control {
     /// there is left over.
     ///
     /// # Errors
-    /// When its folder is not ours alone, or it cannot be bound.
+    /// When no place for it is ours alone, or it cannot be bound.
     pub async fn open(paths: &Paths, handle: Handle) -> Result<Self, Problem> {
-        let path = socket::prepare(paths).map_err(Problem::internal)?;
+        let Prepared { path, passed_over } = socket::prepare(paths)?;
+        for problem in passed_over {
+            tracing::warn!(%problem, "a place for the control socket is passed over");
+        }
         // An ephemeral broker holds no lock: one that lives is not pushed aside.
         if UnixStream::connect(&path).await.is_ok() {
             return Err(Problem::new(Code::AlreadyRunning).with("pid", "unknown"));
@@ -232,16 +235,20 @@ async fn in_session(
         "is_new": opened.is_new_server,
     });
     send(&mut write, &Reply::Done(told)).await?;
-    let mut line = String::new();
     loop {
         tokio::select! {
             Some(step) = steps.recv() => send(&mut write, &Reply::Progress(step)).await?,
-            // The client asks how it went with a line of its own, then hangs up.
-            read = lines.read_line(&mut line) => {
-                if read.unwrap_or(0) == 0 {
-                    return Ok(());
+            // The client asks how it went with a line of its own, then hangs up. What the line says
+            // does not matter, so none of it is kept.
+            read = lines.fill_buf() => {
+                let read = read.unwrap_or_default();
+                let (length, has_asked) = (read.len(), read.contains(&b'\n'));
+                lines.consume(length);
+                match has_asked {
+                    _ if length == 0 => return Ok(()),
+                    false => continue,
+                    true => {}
                 }
-                line.clear();
                 let name = opened.server.clone();
                 let failure = handle.ask(|answer| Command::LastFailure { name, answer }).await;
                 let failure = serde_json::to_value(failure.ok().flatten())?;

@@ -1,7 +1,7 @@
 //! Answers of our own: JSON-RPC errors for clients, pages for people.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
@@ -29,8 +29,25 @@ pub fn full(content: impl Into<Bytes>) -> Body {
 pub fn bare(status: StatusCode) -> Response {
     let mut response = http::Response::new(full(Bytes::new()));
     *response.status_mut() = status;
+    confine(response.headers_mut());
     response
 }
+
+/// What an answer that is meant for programs says to a browser, should one ever get it: it is no
+/// page (Content Security Policy Level 3, section 6.3.2), nothing but what its type says it is, and
+/// for nobody else's page (Fetch, section 3.7).
+pub fn confine(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
 
 /// What a JSON-RPC request says about itself, as far as an error answer needs it.
 #[derive(Default, Deserialize)]
@@ -74,8 +91,12 @@ pub fn trouble(problem: &Problem, request_body: &[u8]) -> Response {
 
 /// Refuses a caller. Never 401: that would send the client off to sign in by itself.
 pub fn forbidden(said: &str) -> Response {
-    let problem = Problem::new(Code::Usage).with("cause", said);
-    json_rpc_error(StatusCode::FORBIDDEN, &problem, None)
+    refused(&Problem::new(Code::Usage).with("cause", said))
+}
+
+/// Refuses a caller for a reason that has a way out.
+pub fn refused(problem: &Problem) -> Response {
+    json_rpc_error(StatusCode::FORBIDDEN, problem, None)
 }
 
 fn json_rpc_error(status: StatusCode, problem: &Problem, id: Option<&RawValue>) -> Response {
@@ -94,6 +115,7 @@ fn json_rpc_error(status: StatusCode, problem: &Problem, id: Option<&RawValue>) 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(OWN_MARK, HeaderValue::from_static("1"));
+    confine(headers);
     response
 }
 
@@ -142,6 +164,15 @@ pub fn nothing_here() -> Response {
     )
 }
 
+/// The page for who opens the address of a server in a browser.
+pub fn not_for_browsers() -> Response {
+    html(
+        StatusCode::FORBIDDEN,
+        "Not a page",
+        "This address is for MCP clients that have a key for it, and a browser gets nothing here.",
+    )
+}
+
 fn html(status: StatusCode, title: &str, text: &str) -> Response {
     let (title, text) = (escape(title), escape(text));
     let content = format!(
@@ -168,6 +199,7 @@ fn for_browsers(response: &mut Response) {
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
         (
             header::CONTENT_SECURITY_POLICY,
             "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

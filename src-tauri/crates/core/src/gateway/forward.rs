@@ -1,19 +1,22 @@
 //! One request from a client to its server, with everything that may come between: a stale token,
 //! a refusal, a sign-in that has to happen first.
 
+use std::fmt::Display;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
 use keyfob_auth::challenge::{self, Challenge};
 use keyfob_auth::dpop;
+use keyfob_auth::text::Untrusted;
 use keyfob_auth::wire::NoAnswer;
 use tokio::sync::oneshot;
 use url::Url;
 
 use super::answer::{Response, trouble};
-use super::relay::{self, Relay, Upload};
+use super::relay::{self, Begun, Relay, Upload};
 use super::seat::{Ask, Bearer, Broker, Caller, Lease, Seat};
 use super::{headers, route};
 use crate::clock;
@@ -40,7 +43,7 @@ pub struct Inbound {
     pub body: Upload,
 }
 
-/// Forwards one request.
+/// Forwards one request. It ends when what it is sent with does, whatever it is at.
 pub async fn forward(
     relay: &Relay,
     broker: &Broker,
@@ -48,100 +51,22 @@ pub async fn forward(
     caller: &Caller,
     inbound: Inbound,
 ) -> Response {
-    let Inbound { method, headers, tail, query, body } = inbound;
-    let mut url = match Url::parse(&route::upstream(&seat.upstream, &tail, query.as_deref())) {
-        Ok(url) => url,
-        Err(error) => return trouble(&Problem::internal(error), body.known()),
-    };
-    let known = match body.again() {
+    let known = match inbound.body.again() {
         Some(Upload::Whole(bytes)) => bytes,
-        Some(Upload::Stream(..)) | None => bytes::Bytes::new(),
+        Some(Upload::Stream(..)) | None => Bytes::new(),
     };
-    let own = seat.headers.read().unwrap_or_else(PoisonError::into_inner).clone();
-    let passed = headers::upward(&headers, &own);
     let asking = Asking { broker, seat, holds: caller.holds };
-    let mut next = Some(body);
-    let mut lease = seat.lease();
-    let mut was_renewed = false;
-    let mut had_new_nonce = false;
-    for _ in 0..MOST_TRIES {
-        lease = match asking.usable(lease).await {
-            Ok(lease) => lease,
-            Err(problem) => return trouble(&problem, &known),
-        };
-        let Some(body) = next.take() else { return trouble(&asking.again_later(), &known) };
-        next = body.again();
-        let mut headers = passed.clone();
-        let mut nonce = None;
-        let (generation, is_bound) = match &lease {
-            Lease::Bearer(bearer) => {
-                headers.insert(AUTHORIZATION, bearer.value.clone());
-                if let Some(bound) = &bearer.bound {
-                    nonce = seat.nonce();
-                    match bound.prove(&method, &url, nonce.as_deref()) {
-                        Ok(proof) => headers.insert(dpop::HEADER, proof),
-                        Err(problem) => return trouble(&problem, &known),
-                    };
-                }
-                (Some(bearer.generation), bearer.bound.is_some())
-            }
-            Lease::Bare | Lease::Trouble(_) => (None, false),
-        };
-        let sent = relay.send(method.clone(), url.clone(), headers, body).await;
-        let response = match sent {
-            Ok(response) => response,
-            Err(error) => return trouble(&asking.no_answer(&error), &known),
-        };
-        let status = response.status().as_u16();
-        let challenge = || read_challenge(&response);
-        let has_new_nonce = is_bound && seat.keep_nonce(response.headers(), nonce.as_deref());
-        let answered = match status {
-            // What was refused may be the proof and not the token (RFC 9449 section 9). Once: it
-            // could go on like this for ever.
-            401 if has_new_nonce && !had_new_nonce => {
-                had_new_nonce = true;
-                drain(response).await;
-                continue;
-            }
-            401 => {
-                let challenge = challenge();
-                drain(response).await;
-                asking.refused(generation, was_renewed, challenge).await
-            }
-            403 => match challenge().filter(Challenge::wants_scope) {
-                Some(challenge) => match asking.scope_wanted(generation, challenge).await {
-                    // The same would be refused again: the server's own answer says so best.
-                    Err(problem) if problem.code == Code::SignInRefused => {
-                        return relay::answer(response);
-                    }
-                    answered => answered,
-                },
-                None => return relay::answer(response),
-            },
-            307 | 308 => match moved(&url, &response) {
-                Some(place) => {
-                    url = place;
-                    continue;
-                }
-                None => return trouble(&asking.moved_away(), &known),
-            },
-            300..=303 | 305..=306 => return trouble(&asking.moved_away(), &known),
-            _ => {
-                if (200..300).contains(&status) && seat.is_first_answer() {
-                    let _ = broker.send(Ask::Answered { server: seat.id.clone(), generation });
-                }
-                return relay::answer(response);
-            }
-        };
-        match answered {
-            Ok(renewed) => {
-                was_renewed = true;
-                lease = renewed;
-            }
-            Err(problem) => return trouble(&problem, &known),
-        }
+    // Before the lease is looked at: none can end unseen.
+    let mut end = seat.end();
+    let answered = tokio::select! {
+        biased;
+        answered = asking.exchange(relay, inbound) => answered,
+        () = &mut end => Err(asking.ended()),
+    };
+    match answered {
+        Ok(answer) => answer.until(end),
+        Err(problem) => trouble(&problem, &known),
     }
-    trouble(&asking.again_later(), &known)
 }
 
 /// What is asked of the broker in the course of one request.
@@ -152,6 +77,87 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// Sends a request until it has an answer that can be passed on.
+    async fn exchange(&self, relay: &Relay, inbound: Inbound) -> Result<Begun, Problem> {
+        let Self { broker, seat, .. } = self;
+        let Inbound { method, headers, tail, query, body } = inbound;
+        let url = route::upstream(&seat.upstream, &tail, query.as_deref());
+        let mut url = Url::parse(&url).map_err(Problem::internal)?;
+        let own = seat.headers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let passed = headers::upward(&headers, &own);
+        let mut next = Some(body);
+        let mut lease = seat.lease();
+        let mut was_renewed = false;
+        let mut had_new_nonce = false;
+        for _ in 0..MOST_TRIES {
+            lease = self.usable(lease).await?;
+            let Some(body) = next.take() else { return Err(self.again_later()) };
+            next = body.again();
+            let mut headers = passed.clone();
+            let mut nonce = None;
+            let (generation, is_bound) = match &lease {
+                Lease::Bearer(bearer) => {
+                    headers.insert(AUTHORIZATION, bearer.value.clone());
+                    if let Some(bound) = &bearer.bound {
+                        nonce = seat.nonce();
+                        let proof = bound.prove(&method, &url, nonce.as_deref())?;
+                        headers.insert(dpop::HEADER, proof);
+                    }
+                    (Some(bearer.generation), bearer.bound.is_some())
+                }
+                Lease::Bare | Lease::Trouble(_) => (None, false),
+            };
+            let sent = relay.send(method.clone(), url.clone(), headers, body).await;
+            let response = sent.map_err(|error| self.no_answer(&error))?;
+            relay::check(&response).map_err(|unfit| self.unreachable(unfit))?;
+            let status = response.status().as_u16();
+            let challenge = || read_challenge(&response);
+            let has_new_nonce = is_bound && seat.keep_nonce(response.headers(), nonce.as_deref());
+            lease = match status {
+                // What was refused may be the proof and not the token (RFC 9449 section 9). Once:
+                // it could go on like this for ever.
+                401 if has_new_nonce && !had_new_nonce => {
+                    had_new_nonce = true;
+                    drain(response).await;
+                    continue;
+                }
+                401 => {
+                    let challenge = challenge();
+                    drain(response).await;
+                    self.refused(generation, was_renewed, challenge).await?
+                }
+                403 => match challenge().filter(Challenge::wants_scope) {
+                    Some(challenge) => match self.scope_wanted(generation, challenge).await {
+                        // The same would be refused again: the server's own answer says so best.
+                        Err(problem) if problem.code == Code::SignInRefused => {
+                            return self.begin(response).await;
+                        }
+                        answered => answered?,
+                    },
+                    None => return self.begin(response).await,
+                },
+                307 | 308 => {
+                    url = moved(&url, &response).ok_or_else(|| self.moved_away())?;
+                    continue;
+                }
+                300..=303 | 305..=306 => return Err(self.moved_away()),
+                _ => {
+                    let begun = self.begin(response).await?;
+                    if (200..300).contains(&status) && seat.is_first_answer() {
+                        let _ = broker.send(Ask::Answered { server: seat.id.clone(), generation });
+                    }
+                    return Ok(begun);
+                }
+            };
+            was_renewed = true;
+        }
+        Err(self.again_later())
+    }
+
+    async fn begin(&self, response: reqwest::Response) -> Result<Begun, Problem> {
+        relay::begin(response).await.map_err(|error| self.no_answer(&error))
+    }
+
     /// A lease that can be used: the given one, or another after whatever it takes.
     async fn usable(&self, lease: Lease) -> Result<Lease, Problem> {
         let is_usable = match &lease {
@@ -185,7 +191,7 @@ impl Asking<'_> {
     ) -> Result<Lease, Problem> {
         let server = self.seat.id.clone();
         let holds = self.holds;
-        let wanted = challenge.scope.clone().unwrap_or_default();
+        let wanted = challenge.scope.as_ref().map(Untrusted::shown).unwrap_or_default();
         let asked =
             self.ask(|reply| Ask::ScopeWanted { server, generation, challenge, holds, reply });
         match tokio::time::timeout(DECISION, asked).await {
@@ -220,9 +226,20 @@ impl Asking<'_> {
     }
 
     fn moved_away(&self) -> Problem {
-        self.problem(Code::Unreachable)
-            .with("target", &self.seat.name)
-            .with("cause", "it has moved to another address")
+        self.unreachable("it has moved to another address")
+    }
+
+    fn unreachable(&self, cause: impl Display) -> Problem {
+        self.problem(Code::Unreachable).with("target", &self.seat.name).with("cause", cause)
+    }
+
+    /// Why nothing goes on: the server was signed out, turned off or taken away.
+    fn ended(&self) -> Problem {
+        match self.seat.lease() {
+            Lease::Trouble(problem) => problem.as_ref().clone(),
+            // It is there again already.
+            Lease::Bare | Lease::Bearer(_) => self.again_later(),
+        }
     }
 
     /// A body that cannot be sent again met something that would need it.
@@ -269,14 +286,55 @@ async fn drain(mut response: reqwest::Response) {
 mod tests {
     use std::sync::Arc;
 
+    use bytes::Bytes;
+    use http::{HeaderMap, Method};
+    use http_body_util::BodyExt;
     use keyfob_auth::ServerUrl;
     use keyfob_auth::challenge::Challenge;
     use tokio::sync::mpsc;
     use tokio::time::Instant;
 
-    use super::{Asking, DECISION};
-    use crate::gateway::seat::Seat;
-    use crate::problem::Code;
+    use super::{Asking, DECISION, Inbound, forward};
+    use crate::gateway::relay::{Relay, Upload};
+    use crate::gateway::seat::{Caller, Lease, Seat};
+    use crate::problem::{Code, Problem};
+
+    /// What waits is told when there is nothing to wait for any more.
+    #[tokio::test]
+    async fn a_request_that_waits_for_its_lease_ends_with_the_sign_in() {
+        let upstream = ServerUrl::parse("https://h/mcp").expect("a server URL");
+        let seat = Arc::new(Seat::new("id".into(), "name".into(), upstream));
+        let trouble = |code| Lease::Trouble(Arc::new(Problem::new(code).with("server", "name")));
+        seat.set_lease(trouble(Code::SignInNeeded));
+        let (broker, mut asks) = mpsc::unbounded_channel();
+        let relay = Relay::new(None).expect("a relay");
+        let caller = Caller { client: "test".into(), holds: true };
+        let body = Bytes::from_static(br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#);
+        let inbound = Inbound {
+            method: Method::POST,
+            headers: HeaderMap::new(),
+            tail: String::new(),
+            query: None,
+            body: Upload::Whole(body),
+        };
+        let forwarding = forward(&relay, &broker, &seat, &caller, inbound);
+        tokio::pin!(forwarding);
+        // Nobody answers this; it is kept, so that the request goes on waiting.
+        let _asked = tokio::select! {
+            _ = &mut forwarding => panic!("it does not wait"),
+            asked = asks.recv() => asked,
+        };
+        seat.set_lease(trouble(Code::ServerOff));
+        seat.end_streams();
+        let response = forwarding.await;
+        assert_eq!(response.status().as_u16(), 503);
+        let said = response.into_body().collect().await.expect("a body").to_bytes();
+        let said: serde_json::Value = serde_json::from_slice(&said).expect("JSON");
+        assert_eq!(
+            (&said["id"], &said["error"]["data"]["code"]),
+            (&7.into(), &"server-off".into())
+        );
+    }
 
     /// A client does not wait for ever for its person to decide.
     #[tokio::test(start_paused = true)]

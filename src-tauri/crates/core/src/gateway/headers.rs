@@ -1,6 +1,6 @@
 //! Which headers pass, in which direction.
 
-use super::answer::OWN_MARK;
+use super::answer::{OWN_MARK, confine};
 use http::header::{self, HeaderMap, HeaderName};
 
 /// Hop-by-hop headers (RFC 9110 section 7.6.1).
@@ -36,22 +36,85 @@ fn stays_here(name: &HeaderName) -> bool {
         || name.starts_with("proxy-")
 }
 
-/// What a server sends that is not for the client: its cookies, its challenges, its rules for
-/// browsers, and what belongs to the hop between it and us.
+/// What a server sends that is not for the client, in the order of the alphabet: what belongs to
+/// the hop between it and us, its cookies and challenges, and whatever makes a browser do
+/// something, keep something or tell somebody something. To a browser all servers are one origin,
+/// ours.
+const STAYS_THERE: [&str; 50] = [
+    "accept-ch",
+    "accept-ch-lifetime",
+    "activate-storage-access",
+    "alt-svc",
+    "clear-site-data",
+    "connection",
+    "connection-allowlist",
+    "critical-ch",
+    "delegate-ch",
+    "document-isolation-policy",
+    "dpop-nonce",
+    "expect",
+    "expect-ct",
+    "feature-policy",
+    "keep-alive",
+    OWN_MARK,
+    "link",
+    "nel",
+    "no-vary-search",
+    "observe-browsing-topics",
+    "p3p",
+    "referrer-policy",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "require-document-policy",
+    "set-cookie",
+    "set-cookie2",
+    "set-login",
+    "shared-storage-write",
+    "sourcemap",
+    "speculation-rules",
+    "strict-transport-security",
+    "supports-loading-mode",
+    "te",
+    "timing-allow-origin",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "use-as-dictionary",
+    "www-authenticate",
+    "x-content-security-policy",
+    "x-dns-prefetch-control",
+    "x-download-options",
+    "x-frame-options",
+    "x-permitted-cross-domain-policies",
+    "x-sourcemap",
+    "x-ua-compatible",
+    "x-webkit-csp",
+    "x-xss-protection",
+];
+
+/// How the names of more of them begin.
+const STAYS_THERE_FROM: [&str; 13] = [
+    "access-control-",
+    "ad-auction-",
+    "attribution-reporting-",
+    "content-security-policy",
+    "cross-origin-",
+    "document-policy",
+    "integrity-policy",
+    "origin-",
+    "permissions-policy",
+    "proxy-",
+    "public-key-pins",
+    "sec-",
+    "service-worker-",
+];
+
+/// Whether it is one of them.
 fn stays_there(name: &HeaderName) -> bool {
     let name = name.as_str();
-    HOP_BY_HOP.contains(&name)
-        || name == OWN_MARK
-        || matches!(
-            name,
-            "set-cookie"
-                | "www-authenticate"
-                | "dpop-nonce"
-                | "strict-transport-security"
-                | "alt-svc"
-        )
-        || name.starts_with("access-control-")
-        || name.starts_with("proxy-")
+    STAYS_THERE.binary_search(&name).is_ok()
+        || STAYS_THERE_FROM.iter().any(|start| name.starts_with(start))
 }
 
 /// The headers of a request on its way up. The user's own headers for the server come on top.
@@ -66,14 +129,17 @@ pub fn upward(headers: &HeaderMap, own: &HeaderMap) -> HeaderMap {
     passed
 }
 
-/// The headers of an answer on its way down.
+/// The headers of an answer on its way down, and ours that keep it from being a page.
 pub fn downward(headers: &HeaderMap) -> HeaderMap {
-    filtered(headers, stays_there)
+    let mut passed = filtered(headers, stays_there);
+    confine(&mut passed);
+    passed
 }
 
 fn filtered(headers: &HeaderMap, stays: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let named = named_by_connection(headers);
-    let mut passed = HeaderMap::with_capacity(headers.len() + 1);
+    // A few of ours come on top.
+    let mut passed = HeaderMap::with_capacity(headers.len() + 4);
     for (name, value) in headers {
         if !stays(name) && !named.contains(name) {
             passed.append(name.clone(), value.clone());
@@ -97,7 +163,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{downward, upward};
+    use super::{STAYS_THERE, downward, upward};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -152,9 +218,93 @@ mod tests {
             ("content-encoding", "br"),
             ("x-accel-buffering", "no"),
         ]);
-        let passed = downward(&came);
-        let mut names: Vec<_> = passed.keys().map(HeaderName::as_str).collect();
+        assert_eq!(passed_of(&came), ["content-encoding", "mcp-session-id", "x-accel-buffering"]);
+    }
+
+    /// What comes down of these, apart from what we say ourselves.
+    fn passed_of(came: &HeaderMap) -> Vec<String> {
+        let passed = downward(came);
+        assert_eq!(passed["content-security-policy"], "sandbox; default-src 'none'");
+        assert_eq!(passed["x-content-type-options"], "nosniff");
+        assert_eq!(passed["cross-origin-resource-policy"], "same-origin");
+        assert_eq!(passed.len(), passed.keys_len(), "each but once");
+        let ours =
+            ["content-security-policy", "x-content-type-options", "cross-origin-resource-policy"];
+        let mut names: Vec<_> = passed.keys().map(ToString::to_string).collect();
+        names.retain(|name| !ours.contains(&name.as_str()));
         names.sort_unstable();
-        assert_eq!(names, ["content-encoding", "mcp-session-id", "x-accel-buffering"]);
+        names
+    }
+
+    #[test]
+    fn nothing_that_acts_on_a_browser_comes_down() {
+        let mut came = HeaderMap::new();
+        for name in [
+            "accept-ch",
+            "access-control-allow-origin",
+            "activate-storage-access",
+            "ad-auction-signals",
+            "alt-svc",
+            "attribution-reporting-register-source",
+            "clear-site-data",
+            "content-security-policy",
+            "content-security-policy-report-only",
+            "critical-ch",
+            "cross-origin-embedder-policy",
+            "cross-origin-opener-policy-report-only",
+            "cross-origin-resource-policy",
+            "document-isolation-policy",
+            "document-policy",
+            "expect-ct",
+            "integrity-policy-report-only",
+            "link",
+            "nel",
+            "no-vary-search",
+            "observe-browsing-topics",
+            "origin-agent-cluster",
+            "origin-trial",
+            "permissions-policy",
+            "public-key-pins-report-only",
+            "referrer-policy",
+            "refresh",
+            "report-to",
+            "reporting-endpoints",
+            "sec-session-registration",
+            "service-worker-allowed",
+            "set-login",
+            "sourcemap",
+            "speculation-rules",
+            "strict-transport-security",
+            "supports-loading-mode",
+            "timing-allow-origin",
+            "use-as-dictionary",
+            "x-content-type-options",
+            "x-dns-prefetch-control",
+            "x-frame-options",
+        ] {
+            came.append(name, HeaderValue::from_static("the server's"));
+            came.append(name, HeaderValue::from_static("and once more"));
+        }
+        assert_eq!(passed_of(&came), [""; 0]);
+        for name in [
+            "cache-control",
+            "content-disposition",
+            "content-length",
+            "content-type",
+            "etag",
+            "location",
+            "mcp-session-id",
+            "original",
+            "retry-after",
+            "x-ratelimit-remaining",
+        ] {
+            came.append(name, HeaderValue::from_static("x"));
+        }
+        assert_eq!(passed_of(&came).len(), 10);
+    }
+
+    #[test]
+    fn the_list_is_in_the_order_that_it_is_searched_in() {
+        assert!(STAYS_THERE.is_sorted());
     }
 }

@@ -19,7 +19,15 @@ impl Listeners {
     /// # Errors
     /// When the system does not tell.
     pub fn port(&self) -> io::Result<u16> {
-        Ok(self.v4.local_addr()?.port())
+        Ok(self.address()?.port())
+    }
+
+    /// The address of IPv4, which every machine has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.v4.local_addr()
     }
 
     /// The next connection on either.
@@ -53,12 +61,36 @@ pub async fn take_port(port: u16) -> io::Result<Listeners> {
     Ok(Listeners { v4, v6 })
 }
 
-/// Binds the first free one of the ports in our client document.
+/// Where another port is looked for: below those from which Linux, macOS and Windows take the ports
+/// of outgoing connections, so that it is free again at the next start.
+const OTHERS: std::ops::Range<u16> = 20_000..32_768;
+
+/// How many of them are tried.
+const TRIES: usize = 32;
+
+/// Binds the first free one of the ports in our client document; where users of this machine have
+/// taken all of them, any other.
 ///
 /// # Errors
-/// `AddrInUse` when all are busy.
+/// When there is none.
 pub async fn choose_port() -> io::Result<Listeners> {
-    first_free(&PORTS).await
+    choose_among(&PORTS).await
+}
+
+async fn choose_among(ports: &[u16]) -> io::Result<Listeners> {
+    match first_free(ports).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+        chosen => return chosen,
+    }
+    for _ in 0..TRIES {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let offset = u16::from_ne_bytes(random) % (OTHERS.end - OTHERS.start);
+        if let Ok(listeners) = take_port(OTHERS.start + offset).await {
+            return Ok(listeners);
+        }
+    }
+    free_port().await
 }
 
 async fn first_free(ports: &[u16]) -> io::Result<Listeners> {
@@ -96,7 +128,7 @@ mod tests {
 
     use tokio::net::TcpListener;
 
-    use super::{first_free, free_port, take_port};
+    use super::{OTHERS, choose_among, first_free, free_port, take_port};
 
     /// 6.2-21, 6.2-28: a foreign listener on either family could receive what is meant for us.
     #[tokio::test]
@@ -136,5 +168,18 @@ mod tests {
         assert_eq!(chosen.port().expect("a port"), free[0]);
         let none = first_free(&ports[..ports.len() - 2]).await;
         assert!(none.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
+        drop(chosen);
+        let chosen = choose_among(&ports).await.expect("two are free");
+        assert_eq!(chosen.port().expect("a port"), free[0]);
+    }
+
+    /// A fourth user of the machine, where three others have a Keyfob.
+    #[tokio::test]
+    async fn where_all_of_our_ports_are_taken_another_is_found() {
+        let taken = [free_port().await, free_port().await].map(|taken| taken.expect("a port"));
+        let ports = taken.each_ref().map(|taken| taken.port().expect("a port"));
+        let chosen = choose_among(&ports).await.expect("another port");
+        let port = chosen.port().expect("a port");
+        assert!(OTHERS.contains(&port) && !ports.contains(&port), "{port}");
     }
 }

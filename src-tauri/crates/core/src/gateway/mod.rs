@@ -4,40 +4,39 @@ pub mod activity;
 pub mod answer;
 pub mod bound;
 pub mod callbacks;
+pub mod connections;
 pub mod forward;
 mod headers;
 mod listen;
+mod origin;
+pub mod peer;
 pub mod relay;
 mod route;
 pub mod seat;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::sync::watch;
+use keyfob_auth::server_url::is_loopback;
+use url::Url;
 
 use self::activity::Activity;
-use self::answer::{Response, bare, forbidden, nothing_here, page, see};
+use self::answer::{Response, bare, forbidden, not_for_browsers, nothing_here, page, refused, see};
 use self::callbacks::{Arrival, Callbacks, PageNews};
+use self::connections::{Connection, Connections};
 use self::forward::{Inbound, forward};
 pub use self::listen::{Listeners, choose_port, free_port, take_port};
+use self::origin::{Maker, asked_host, is_looking_ahead, is_own_origin, is_own_target};
+use self::peer::Peers;
 use self::relay::{Relay, Upload};
 use self::route::Route;
-use self::seat::{Broker, Seats};
-use crate::client_key;
-
-/// Longest time that a client may take for its request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Largest request head, in bytes.
-const LARGEST_HEAD: usize = 64 * 1024;
+use self::seat::{Broker, KeyRefused, Seats};
+use crate::problem::{Code, Problem};
+use crate::remembered::KeyDigest;
+use crate::{client_key, clock};
 
 /// Longest time that the page after the callback waits for its news.
 const PAGE_WAIT: Duration = Duration::from_secs(10);
@@ -55,8 +54,12 @@ pub struct Gateway {
     pub relay: Relay,
     /// The way to the broker.
     pub broker: Broker,
+    /// Whose connections are answered.
+    pub peers: Arc<Peers>,
     /// Whether anyone uses it.
     pub activity: Arc<Activity>,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
 }
 
 impl Gateway {
@@ -70,81 +73,49 @@ impl Gateway {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Whether a URL leads back to this gateway.
+    /// Whether a URL leads back to this gateway, in whatever spelling.
     pub fn is_own_address(&self, url: &str) -> bool {
-        let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next());
-        authority.is_some_and(|authority| self.own_authorities().any(|own| own == authority))
+        Url::parse(url)
+            .is_ok_and(|url| is_loopback(&url) && url.port_or_known_default() == Some(self.port))
     }
 
-    /// Answers until `stop` changes, then lets open requests end for as long as `grace`.
-    pub async fn serve(
-        self,
-        listeners: Listeners,
-        mut stop: watch::Receiver<bool>,
-        grace: Duration,
-    ) {
-        let graceful = GracefulShutdown::new();
-        let gateway = Arc::new(self);
-        loop {
-            tokio::select! {
-                accepted = listeners.accept() => match accepted {
-                    Ok((stream, _)) => gateway.clone().answer_on(stream, &graceful),
-                    // Out of descriptors, most likely: wait for some to come free.
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                },
-                _ = stop.changed() => break,
-            }
+    /// Lets the keys no longer in for which `is_gone` holds, and ends what goes on with them.
+    pub fn revoke(&self, is_gone: impl Fn(&KeyDigest) -> bool) {
+        self.seats.revoke(is_gone);
+        self.connections.end_revoked();
+    }
+
+    async fn respond(&self, request: Request<Incoming>, connection: &Connection) -> Response {
+        if !is_own_target(request.uri(), self.port) {
+            return bare(StatusCode::BAD_REQUEST);
         }
-        drop(listeners);
-        let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
-    }
-
-    fn answer_on(self: Arc<Self>, stream: tokio::net::TcpStream, graceful: &GracefulShutdown) {
-        let _ = stream.set_nodelay(true);
-        let presence = self.activity.enter();
-        let service = service_fn(move |request| {
-            let gateway = self.clone();
-            async move { Ok::<_, Infallible>(gateway.respond(request).await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-            drop(presence);
-        });
-    }
-
-    async fn respond(&self, request: Request<Incoming>) -> Response {
-        let Some(authority) = self.own_authority(request.headers()) else {
+        let Some(host) = asked_host(request.headers(), self.port) else {
             return forbidden("This address is not Keyfob's");
         };
-        if !self.is_own_origin(request.headers()) {
+        if !is_own_origin(request.headers(), self.port) {
             return forbidden("Web pages may not use Keyfob");
         }
         match Route::of(request.uri().path()) {
-            Route::Callback => self.callback(&request, &authority),
+            Route::Callback => self.callback(&request, &format!("{host}:{}", self.port)),
             Route::Page(name) => self.page(request.method(), name).await,
             Route::Go(nonce) => self.go(&request, nonce),
             Route::Nothing => bare(StatusCode::NOT_FOUND),
-            Route::Server { name, key, tail } => {
-                let (name, key, tail) = (name.to_owned(), key.map(str::to_owned), tail.to_owned());
-                self.server(request, &name, key.as_deref(), tail).await
-            }
+            Route::Server { name, key, tail } => match Maker::of(request.headers()) {
+                Maker::Program => {
+                    let (name, key, tail) =
+                        (name.to_owned(), key.map(str::to_owned), tail.to_owned());
+                    self.server(request, connection, &name, key.as_deref(), tail).await
+                }
+                Maker::Navigation => not_for_browsers(),
+                Maker::Page => forbidden("Web pages may not use Keyfob"),
+            },
         }
     }
 
     async fn server(
         &self,
         request: Request<Incoming>,
+        connection: &Connection,
         name: &str,
         key: Option<&str>,
         tail: String,
@@ -153,13 +124,21 @@ impl Gateway {
         let seat = self.seats.get(name);
         let caller = match (&seat, presented) {
             (Some(seat), Some(key)) => self.seats.caller(&seat.id, key),
-            _ => None,
+            _ => Err(KeyRefused::Unknown),
         };
-        // An unknown name is answered like a wrong key: names are not for those without one.
-        let (Some(seat), Some(caller)) = (seat, caller) else {
-            return forbidden(
-                "This needs a client key for this server: keyfob clients add CLIENT NAME makes one",
-            );
+        let (seat, caller) = match (seat, caller) {
+            (Some(seat), Ok((caller, key))) if connection.show(&key) => (seat, caller),
+            // Only who has the key is told what became of it.
+            (_, Err(KeyRefused::Ended { client, at })) => {
+                let problem = Problem::new(Code::KeyEnded).with("client", client);
+                return refused(&problem.with("server", name).with("at", clock::rfc3339(at)));
+            }
+            // An unknown name is answered like a wrong key: names are not for those without one.
+            (None, _) | (_, Ok(_) | Err(KeyRefused::Unknown)) => {
+                return forbidden(
+                    "This needs a client key for this server: keyfob clients add CLIENT NAME makes one",
+                );
+            }
         };
         if !matches!(*request.method(), Method::GET | Method::POST | Method::DELETE) {
             return bare(StatusCode::METHOD_NOT_ALLOWED);
@@ -209,29 +188,6 @@ impl Gateway {
             None => nothing_here(),
         }
     }
-
-    /// The `Host` that was asked, when it is one of ours: a page whose name was made to lead here
-    /// (DNS rebinding) asks under its own name.
-    fn own_authority(&self, headers: &HeaderMap) -> Option<String> {
-        let mut hosts = headers.get_all(HOST).iter();
-        let host = hosts.next()?.to_str().ok()?.to_ascii_lowercase();
-        let is_own = self.own_authorities().any(|own| own == host) && hosts.next().is_none();
-        is_own.then_some(host)
-    }
-
-    /// A present `Origin` must be ours.
-    fn is_own_origin(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(ORIGIN).iter().all(|origin| {
-            let origin = origin.to_str().unwrap_or_default();
-            let own = origin.strip_prefix("http://").unwrap_or_default();
-            self.own_authorities().any(|authority| authority == own)
-        })
-    }
-
-    fn own_authorities(&self) -> impl Iterator<Item = String> {
-        let port = self.port;
-        ["127.0.0.1", "localhost", "[::1]"].into_iter().map(move |host| format!("{host}:{port}"))
-    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -239,13 +195,4 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = value.split_once(' ')?;
     let key = key.trim();
     (scheme.eq_ignore_ascii_case("bearer") && key.starts_with(client_key::PREFIX)).then_some(key)
-}
-
-fn is_looking_ahead(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-moz"].into_iter().any(|name| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"))
-    })
 }

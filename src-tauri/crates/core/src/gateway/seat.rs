@@ -2,7 +2,8 @@
 //! who may use it. The broker writes, the hot path only reads.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderValue};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::bound::Bound;
 use crate::client_key;
+use crate::clock;
 use crate::problem::Problem;
 use crate::remembered::KeyDigest;
 
@@ -66,6 +68,9 @@ impl Bearer {
     }
 }
 
+/// Is done when what is under way with a server has to end.
+pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One server as the gateway sees it.
 #[derive(Debug)]
 pub struct Seat {
@@ -79,6 +84,7 @@ pub struct Seat {
     pub headers: RwLock<HeaderMap>,
     nonce: RwLock<Option<String>>,
     lease: watch::Sender<Lease>,
+    ends: watch::Sender<()>,
     has_answered: AtomicBool,
 }
 
@@ -94,6 +100,7 @@ impl Seat {
             headers: RwLock::default(),
             nonce: RwLock::default(),
             lease,
+            ends: watch::Sender::new(()),
             has_answered,
         }
     }
@@ -112,6 +119,21 @@ impl Seat {
     pub fn set_lease(&self, lease: Lease) {
         self.has_answered.store(false, Ordering::Relaxed);
         self.lease.send_replace(lease);
+    }
+
+    /// Ends all that is under way with the server: what was sent with its grant must not go on
+    /// without it.
+    pub fn end_streams(&self) {
+        self.ends.send_replace(());
+    }
+
+    /// The end of what is under way from now on.
+    pub fn end(&self) -> End {
+        let mut ends = self.ends.subscribe();
+        Box::pin(async move {
+            // Without its seat a server is gone, too.
+            let _ = ends.changed().await;
+        })
     }
 
     /// The nonce that the server handed out last, for proofs of possession.
@@ -155,7 +177,55 @@ pub struct Seats {
 struct Key {
     digest: KeyDigest,
     holds: bool,
+    /// Milliseconds since the Unix epoch; 0 where it has not been used.
+    last_used: AtomicU64,
+    revocation: Revocation,
 }
+
+impl AsRef<KeyDigest> for Key {
+    fn as_ref(&self) -> &KeyDigest {
+        &self.digest
+    }
+}
+
+/// Why a key does not open a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRefused {
+    /// It is none for this server.
+    Unknown,
+    /// It was one until then.
+    Ended {
+        /// The client that it was made for.
+        client: String,
+        /// When it ended.
+        at: Timestamp,
+    },
+}
+
+/// Whether a key has been revoked, known to all who have let it in.
+#[derive(Clone, Debug, Default)]
+pub struct Revocation(Arc<AtomicBool>);
+
+impl Revocation {
+    /// Whether it has.
+    pub fn is_revoked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// It is from now on.
+    pub fn revoke(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl PartialEq for Revocation {
+    /// Whether it is the same key's.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Revocation {}
 
 impl Seats {
     /// The seat of that name.
@@ -180,31 +250,58 @@ impl Seats {
     pub fn remove(&self, name: &str) {
         let mut seats = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(seat) = seats.remove(name) {
-            self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&seat.id);
+            let keys = self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&seat.id);
+            keys.iter().flatten().for_each(|key| key.revocation.revoke());
         }
     }
 
     /// Lets a key in.
     pub fn admit(&self, digest: KeyDigest, holds: bool) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        keys.entry(digest.server.clone()).or_default().push(Key { digest, holds });
+        let last_used = AtomicU64::new(digest.last_used_at.unwrap_or_default().0);
+        let key = Key { digest, holds, last_used, revocation: Revocation::default() };
+        keys.entry(key.digest.server.clone()).or_default().push(key);
     }
 
     /// Lets the keys no longer in for which `is_gone` holds.
     pub fn revoke(&self, is_gone: impl Fn(&KeyDigest) -> bool) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         for list in keys.values_mut() {
-            list.retain(|key| !is_gone(&key.digest));
+            for key in list.extract_if(.., |key| is_gone(&key.digest)) {
+                key.revocation.revoke();
+            }
         }
     }
 
-    /// Whose key this is, for this server.
-    pub fn caller(&self, server: &str, presented: &str) -> Option<Caller> {
+    /// Whose key this is, for this server, and whether it has been revoked since. It counts as used
+    /// now.
+    ///
+    /// # Errors
+    /// When it does not open the server.
+    pub fn caller(
+        &self,
+        server: &str,
+        presented: &str,
+    ) -> Result<(Caller, Revocation), KeyRefused> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let list = keys.get(server)?;
-        let found = client_key::find(list.iter().map(|key| &key.digest), server, presented)?;
-        let holds = list.iter().any(|key| key.digest == *found && key.holds);
-        Some(Caller { client: found.client.clone(), holds })
+        let list = keys.get(server).map(Vec::as_slice).unwrap_or_default();
+        let found = client_key::find(list, server, presented).ok_or(KeyRefused::Unknown)?;
+        let (client, now) = (found.digest.client.clone(), clock::now());
+        match found.digest.expires_at {
+            Some(at) if found.digest.has_ended(now) => Err(KeyRefused::Ended { client, at }),
+            Some(_) | None => {
+                found.last_used.store(now.0, Ordering::Relaxed);
+                Ok((Caller { client, holds: found.holds }, found.revocation.clone()))
+            }
+        }
+    }
+
+    /// When a key was used last.
+    pub fn last_use(&self, digest: &KeyDigest) -> Option<Timestamp> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut list = keys.get(&digest.server)?.iter();
+        let key = list.find(|key| key.digest.sha256 == digest.sha256)?;
+        Some(key.last_used.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Timestamp)
     }
 }
 
@@ -268,3 +365,32 @@ pub enum Ask {
 
 /// The way to the broker.
 pub type Broker = mpsc::UnboundedSender<Ask>;
+
+#[cfg(test)]
+mod tests {
+    use keyfob_auth::Timestamp;
+
+    use super::{KeyRefused, Seats};
+    use crate::{client_key, clock};
+
+    #[test]
+    fn a_key_with_an_end_opens_until_then_and_says_so_afterwards() {
+        let (seats, now) = (Seats::default(), clock::now());
+        let end = now.plus(std::time::Duration::from_secs(3600));
+        let (good, digest) = client_key::make("zed", "s", now, Some(end)).expect("a key");
+        assert_eq!(seats.last_use(&digest), None);
+        seats.admit(digest.clone(), true);
+        assert_eq!(seats.last_use(&digest), None, "it has not been used");
+        let (caller, _) = seats.caller("s", good.expose()).expect("it is good");
+        assert!(caller.client == "zed" && caller.holds);
+        assert!(seats.last_use(&digest) >= Some(now));
+        let at = now.minus(std::time::Duration::from_secs(1));
+        let (ended, digest) = client_key::make("zed", "s", Timestamp(1), Some(at)).expect("a key");
+        seats.admit(digest.clone(), false);
+        let refused = seats.caller("s", ended.expose()).expect_err("it has ended");
+        assert_eq!(refused, KeyRefused::Ended { client: "zed".into(), at });
+        assert_eq!(seats.last_use(&digest), None, "a refusal is no use");
+        assert_eq!(seats.caller("s", "kf_wrong"), Err(KeyRefused::Unknown));
+        assert_eq!(seats.caller("other", good.expose()), Err(KeyRefused::Unknown));
+    }
+}

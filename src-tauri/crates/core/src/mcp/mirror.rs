@@ -12,6 +12,13 @@ use super::MODERN;
 /// The name in `_meta` under which a message of the stateless era carries its revision.
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 
+/// Most tools whose annotations are kept.
+const MOST_TOOLS: usize = 1000;
+
+/// Most annotations of one tool, and most bytes of the path to one of them and of its header's name.
+const MOST_ANNOTATIONS: usize = 64;
+const LONGEST_PATH: usize = 256;
+
 /// Which arguments of which tool are repeated in which header, as learnt from `tools/list`.
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
@@ -28,7 +35,12 @@ impl Mirror {
             let mut found = Vec::new();
             let schema = tool.get("inputSchema").unwrap_or(&Value::Null);
             let is_valid = collect(schema, &mut Vec::new(), true, &mut found) && are_unique(&found);
-            if is_valid {
+            if is_valid && found.is_empty() {
+                self.tools.remove(&name);
+            } else if is_valid {
+                if self.tools.len() >= MOST_TOOLS {
+                    self.tools.clear();
+                }
                 self.tools.insert(name, found);
             } else {
                 dropped.push(name);
@@ -100,7 +112,9 @@ fn collect(
     if let Some(annotation) = members.get("x-mcp-header") {
         let kind = members.get("type").and_then(Value::as_str).unwrap_or_default();
         let is_plain = matches!(kind, "string" | "integer" | "boolean");
-        let name = annotation.as_str().filter(|name| !name.is_empty());
+        let length = path.iter().map(String::len).sum::<usize>();
+        let is_plain = is_plain && found.len() < MOST_ANNOTATIONS && length <= LONGEST_PATH;
+        let name = annotation.as_str().filter(|name| (1..=LONGEST_PATH).contains(&name.len()));
         let name =
             name.and_then(|name| format!("mcp-param-{}", name.to_ascii_lowercase()).parse().ok());
         match name {
@@ -159,7 +173,7 @@ fn encoded(text: &str) -> Option<HeaderValue> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Mirror, mirrored};
+    use super::{LONGEST_PATH, MOST_ANNOTATIONS, MOST_TOOLS, Mirror, mirrored};
 
     fn tool(properties: &Value) -> Value {
         json!({"name": "t", "inputSchema": {"type": "object", "properties": properties}})
@@ -201,11 +215,31 @@ mod tests {
             json!({"a": {"type": "string", "x-mcp-header": "with space"}}),
             json!({"a": {"type": "string", "x-mcp-header": "X"}, "b": {"type": "string", "x-mcp-header": "x"}}),
             json!({"a": {"type": "array", "items": {"type": "string", "x-mcp-header": "A"}}}),
+            json!({"x".repeat(LONGEST_PATH + 1): {"type": "string", "x-mcp-header": "A"}}),
+            json!({"a": {"type": "string", "x-mcp-header": "A".repeat(LONGEST_PATH + 1)}}),
+            (0..=MOST_ANNOTATIONS)
+                .map(|n| (n.to_string(), json!({"type": "string", "x-mcp-header": n.to_string()})))
+                .collect(),
         ] {
             let mut tools = vec![tool(&bad)];
             assert_eq!(Mirror::default().learn(&mut tools), ["t"], "{bad}");
             assert!(tools.is_empty());
         }
+    }
+
+    /// A name may be that of another tool each time.
+    #[test]
+    fn annotations_do_not_pile_up() {
+        let mut mirror = Mirror::default();
+        let mut annotated = tool(&json!({"a": {"type": "string", "x-mcp-header": "A"}}));
+        for n in 0..=MOST_TOOLS {
+            annotated["name"] = json!(n.to_string());
+            assert!(mirror.learn(&mut vec![annotated.clone()]).is_empty());
+            assert!(mirror.tools.len() <= MOST_TOOLS && mirror.tools.contains_key(&n.to_string()));
+        }
+        annotated["inputSchema"] = json!({});
+        mirror.learn(&mut vec![annotated]);
+        assert!(mirror.tools.is_empty(), "the newest list says that it needs none");
     }
 
     #[test]

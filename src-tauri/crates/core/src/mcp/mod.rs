@@ -5,7 +5,8 @@ mod messages;
 mod mirror;
 mod session;
 
-pub use self::messages::Messages;
+use self::messages::{Allowance, MOST_PAGES};
+pub use self::messages::{LARGEST, Messages, TooMuch, parsed};
 pub use self::mirror::{Mirror, mirrored};
 pub use self::session::Session;
 

@@ -1,18 +1,19 @@
 //! One short visit to a server through the gateway.
 
+use std::collections::HashSet;
+
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{ACCEPT, LEGACY, MODERN, Messages, Mirror, mirrored};
-use crate::broker::Handle;
+use super::{
+    ACCEPT, Allowance, LEGACY, MODERN, MOST_PAGES, Messages, Mirror, TooMuch, mirrored, parsed,
+};
 use crate::broker::command::{ClientKey, Command};
+use crate::broker::{Handle, KeyTerms};
 use crate::fetch;
 use crate::gateway::answer::OWN_MARK;
 use crate::gateway::relay;
 use crate::problem::{Code, Problem};
-
-/// Most pages of a list that are read.
-const MOST_PAGES: usize = 100;
 
 /// A visit with a key of its own, which ends with it.
 pub struct Session {
@@ -35,7 +36,7 @@ impl Session {
     /// # Errors
     /// When the server cannot be used; the gateway's own words where it gave any.
     pub async fn open(handle: &Handle, name: &str) -> Result<Self, Problem> {
-        let key = handle.make_key("keyfob", name, false, false).await?;
+        let key = handle.make_key("keyfob", name, KeyTerms::default()).await?;
         let http =
             fetch::base(None)?.no_proxy().build().map_err(|error| fetch::no_client(&error))?;
         let era = Era::Legacy { session: None, version: LEGACY.to_owned() };
@@ -46,7 +47,9 @@ impl Session {
             "capabilities": {},
             "clientInfo": { "name": "keyfob", "version": env!("CARGO_PKG_VERSION") },
         });
-        let (status, headers, answer) = opening.exchange("initialize", params).await?;
+        let mut allowance = Allowance::default();
+        let (status, headers, answer) =
+            opening.exchange("initialize", params, Some(&mut allowance)).await?;
         match answer.as_ref().and_then(|answer| answer.get("result")) {
             Some(result) => {
                 let version = result.get("protocolVersion").and_then(Value::as_str);
@@ -71,19 +74,24 @@ impl Session {
     /// # Errors
     /// When it does not list them.
     pub async fn tools(&mut self) -> Result<Vec<Value>, Problem> {
-        let mut tools = Vec::new();
-        let mut cursor: Option<Value> = None;
-        for _ in 0..MOST_PAGES {
+        let (mut tools, mut allowance) = (Vec::new(), Allowance::default());
+        let (mut cursor, mut cursors) = (None::<Value>, HashSet::new());
+        for page in 0.. {
+            if page == MOST_PAGES {
+                return Err(TooMuch::Pages.problem(&self.key.server));
+            }
             let params = match &cursor {
                 Some(cursor) => json!({ "cursor": cursor }),
                 None => json!({}),
             };
-            let mut result = self.request("tools/list", params).await?;
+            let mut result = self.request("tools/list", params, Some(&mut allowance)).await?;
             if let Some(Value::Array(page)) = result.get_mut("tools").map(Value::take) {
                 tools.extend(page);
             }
             cursor = result.get("nextCursor").filter(|next| !next.is_null()).cloned();
-            if cursor.is_none() {
+            let Some(next) = &cursor else { break };
+            if !cursors.insert(next.to_string()) {
+                tracing::warn!(server = %self.key.server, "its list of tools leads back to an earlier page; it ends there");
                 break;
             }
         }
@@ -104,11 +112,18 @@ impl Session {
             // Some arguments may have to be repeated in headers, which only the list tells.
             self.tools().await?;
         }
-        self.request("tools/call", json!({ "name": tool, "arguments": arguments })).await
+        // A tool may report its progress for as long as it takes.
+        let params = json!({ "name": tool, "arguments": arguments });
+        self.request("tools/call", params, None).await
     }
 
-    async fn request(&mut self, method: &str, params: Value) -> Result<Value, Problem> {
-        let (status, headers, answer) = self.exchange(method, params).await?;
+    async fn request(
+        &mut self,
+        method: &str,
+        params: Value,
+        allowance: Option<&mut Allowance>,
+    ) -> Result<Value, Problem> {
+        let (status, headers, answer) = self.exchange(method, params, allowance).await?;
         match answer {
             Some(Value::Object(mut answer)) if answer.contains_key("result") => {
                 Ok(answer.remove("result").unwrap_or_default())
@@ -122,11 +137,13 @@ impl Session {
         self.send(Method::POST, Some(&message)).await.map(drop)
     }
 
-    /// Sends a request and waits for the message that answers it.
+    /// Sends a request and waits for the message that answers it, within the allowance where there
+    /// is one for all that comes until then.
     async fn exchange(
         &mut self,
         method: &str,
         mut params: Value,
+        mut allowance: Option<&mut Allowance>,
     ) -> Result<(StatusCode, HeaderMap, Option<Value>), Problem> {
         self.next_id += 1;
         let id = json!(self.next_id);
@@ -142,8 +159,13 @@ impl Session {
         let response = self.send(Method::POST, Some(&message)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut messages = Messages::of(relay::answer(response));
-        while let Some(text) = messages.next().await {
-            let Ok(answer) = serde_json::from_str::<Value>(&text) else { continue };
+        let too_much = |what: TooMuch| what.problem(&self.key.server);
+        while let Some(text) = messages.next().await.map_err(too_much)? {
+            let answer = match &mut allowance {
+                Some(allowance) => allowance.parsed(&text),
+                None => parsed(&text),
+            };
+            let Some(answer) = answer.map_err(too_much)? else { continue };
             let is_answer = answer.get("id") == Some(&id) || answer.get("id") == Some(&Value::Null);
             if is_answer && answer.get("method").is_none() {
                 return Ok((status, headers, Some(answer)));

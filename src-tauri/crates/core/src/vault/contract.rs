@@ -11,6 +11,7 @@ use super::{
     memory::MemoryStore,
     name::{Account, PartName},
     os::KeychainStore,
+    split::LONGEST_TEXT,
     store::Store,
     thread::VaultThread,
 };
@@ -222,6 +223,30 @@ fn without_a_keychain_the_answer_is_absent_and_quick() {
     assert!(begun.elapsed() < Duration::from_secs(3), "took {:?}", begun.elapsed());
 }
 
+/// attack-B4: the longest text there may be, with the deadline of the product, and another beside
+/// it.
+#[tokio::test]
+async fn the_longest_text_holds_nobody_up() {
+    if !keychain_promised() {
+        return;
+    }
+    let vault = Vault::keychain(random_profile());
+    let (long, short) = (Secret::new("t".repeat(LONGEST_TEXT - 200)), text("b", 10));
+    let begun = std::time::Instant::now();
+    let (long_id, short_id) = (grant("long"), grant("short"));
+    let both = tokio::join!(vault.put(&long_id, long.clone()), vault.put(&short_id, short.clone()));
+    println!("{LONGEST_TEXT} bytes are kept after {:?}", begun.elapsed());
+    assert_eq!(both, (Ok(()), Ok(())));
+    assert!(vault.get(&long_id).await == Ok(Some(long)));
+    assert!(vault.get(&short_id).await == Ok(Some(short)));
+    for id in [long_id, short_id] {
+        assert_eq!(vault.delete(&id).await, Ok(()));
+    }
+    if cfg!(target_os = "linux") {
+        assert_eq!(super::platform::is_locked(), Some(false));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn memory_answers_whatever_the_clock_does() {
     let vault = Vault::memory();
@@ -230,7 +255,7 @@ async fn memory_answers_whatever_the_clock_does() {
     assert!(clone.get(&grant("a")).await == Ok(Some(text("a", 9000))));
     assert_eq!(vault.check().await, Ok(Lasts::UntilExit));
     assert_eq!(
-        vault.put(&grant("a"), text("a", 600_000)).await,
+        vault.put(&grant("a"), text("a", 140_000)).await,
         Err(VaultError::failed(super::Failure::TooLong))
     );
     assert!(!format!("{vault:?}").contains("ttt"));

@@ -1,5 +1,7 @@
 //! Why the vault could not do what it was asked, by what the caller can do about it.
 
+use super::split::LONGEST_TEXT;
+
 /// Why a call on the vault failed. No variant holds a secret or a text of the keychain's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -18,9 +20,10 @@ pub enum VaultError {
     /// The keychain does not let this program in. Only the person can change that.
     #[error("the keychain does not let Keyfob in")]
     Denied,
-    /// The keychain has not answered in time; perhaps it waits for a person at its prompt. What
-    /// was to be written or deleted may still be, later: call again with the newest text.
-    #[error("the keychain has not answered in time; it may be asking for its password")]
+    /// The keychain has not answered in time, or not to those before: it is slow, or waits for a
+    /// person at a prompt that cannot be seen from here. What was to be written or deleted may
+    /// still be, later: call again with the newest text.
+    #[error("the keychain has not answered in time")]
     TimedOut,
     /// The entry is there and cannot be trusted. The sign-in that made it must be repeated; a
     /// `put` or a `delete` of the entry cures it.
@@ -98,8 +101,8 @@ pub enum Failure {
     /// What was read back was not what had been written.
     #[error("what was read back is not what was written")]
     ReadBack,
-    /// The text is longer than the vault takes (about 400 kB).
-    #[error("the text is too long")]
+    /// The text is longer than the vault takes.
+    #[error("the text is longer than the {} kB that one entry may have", LONGEST_TEXT >> 10)]
     TooLong,
     /// The thread that talks to the keychain could not be started or has crashed.
     #[error("its thread failed")]

@@ -6,8 +6,12 @@
 //!   this process only, for a machine without a keychain.
 //! - [`Vault::put`] returns `Ok` only when the text has been read back. A crash at any point leaves
 //!   the old text or the new one readable.
-//! - No call waits longer than its deadline, whatever prompt the keychain has open, and none blocks
-//!   a worker of the async runtime. A process with a prompt open exits at once.
+//! - No call waits longer than its deadline for the keychain, whatever prompt it has open, and none
+//!   blocks a worker of the async runtime. A process with a prompt open exits at once.
+//! - No call costs another one its deadline: it counts from when the keychain begins with a call,
+//!   a text has at most 96 kB, and what takes too long makes way. A call waits for the others for
+//!   at most 30 s, and for 5 s where the keychain does nothing at all.
+//! - Locked is said only of a keychain that is: one that is slow has [`VaultError::TimedOut`].
 //! - Nothing is remembered about a failure: each call asks the keychain anew, so a keychain that
 //!   was locked, absent or restarted works as soon as it can.
 //! - Other programs may use the keychain at the same time. An entry that one of them takes away in
@@ -24,6 +28,7 @@
 mod code;
 mod entry;
 mod error;
+mod lock_probe;
 mod memory;
 mod name;
 mod os;
@@ -52,14 +57,15 @@ use keyfob_auth::Secret;
 pub use error::{Damage, Failure, Missing, VaultError};
 pub use name::{BadName, EntryId, EntryKind, ProfileId};
 
+use lock_probe::LockProbe;
 use memory::MemoryStore;
 use name::{Account, PartName};
 use os::KeychainStore;
 use store::Store;
 use thread::VaultThread;
 
-/// How long a call waits for the keychain. Longer than a healthy one ever takes; shorter than a
-/// person takes to answer its prompt.
+/// How long the keychain may take for a call, from when it begins with it. Longer than a healthy one
+/// ever takes; shorter than a person takes to answer its prompt.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long entries last.
@@ -87,7 +93,7 @@ pub struct Swept {
 /// one call after the other.
 ///
 /// The calls need tokio's time driver. A call whose future is dropped is not begun, or is brought
-/// to its end without its caller. To write or sweep is for the broker only, which holds the
+/// to its end without its caller; where another waits, it makes way at its next step. To write or sweep is for the broker only, which holds the
 /// profile's lock: of two writers of one entry, one wins.
 #[derive(Clone)]
 pub struct Vault {
@@ -96,7 +102,7 @@ pub struct Vault {
 }
 
 enum Keeper {
-    Thread(VaultThread),
+    Thread(VaultThread, LockProbe),
     /// Memory needs no thread, and no deadline either (a test's paused clock would jump to it).
     Here(Mutex<MemoryStore>),
 }
@@ -110,7 +116,8 @@ impl Vault {
     /// The OS keychain, with another deadline than [`DEADLINE`] for each call.
     pub fn keychain_within(profile: ProfileId, deadline: Duration) -> Self {
         let open = Box::new(|| Box::new(KeychainStore::new()) as Box<dyn Store>);
-        let keeper = Arc::new(Keeper::Thread(VaultThread::new(open, deadline)));
+        let probe = LockProbe::new(platform::is_locked);
+        let keeper = Arc::new(Keeper::Thread(VaultThread::new(open, deadline), probe));
         Self { profile, keeper }
     }
 
@@ -122,7 +129,8 @@ impl Vault {
 
     #[cfg(test)]
     fn over(profile: ProfileId, thread: VaultThread) -> Self {
-        Self { profile, keeper: Arc::new(Keeper::Thread(thread)) }
+        let probe = LockProbe::new(|| None);
+        Self { profile, keeper: Arc::new(Keeper::Thread(thread, probe)) }
     }
 
     /// Whether it is this process's memory only.
@@ -206,7 +214,11 @@ impl Vault {
         T: Send + 'static,
     {
         match &*self.keeper {
-            Keeper::Thread(thread) => thread.call(work).await,
+            Keeper::Thread(thread, probe) => match thread.call(work).await {
+                // It may wait for somebody to unlock it, or be slow.
+                Err(VaultError::TimedOut) if probe.is_locked().await => Err(VaultError::Locked),
+                done => done,
+            },
             Keeper::Here(store) => work(&mut *store.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
@@ -215,9 +227,38 @@ impl Vault {
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = match &*self.keeper {
-            Keeper::Thread(_) => "keychain",
+            Keeper::Thread(..) => "keychain",
             Keeper::Here(_) => "memory",
         };
         f.debug_struct("Vault").field("profile", &self.profile).field("place", &place).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vault over a keychain that does not answer, and says of itself what it is.
+    fn stuck(ask: fn() -> Option<bool>) -> Vault {
+        let open = || -> Box<dyn Store> {
+            std::thread::sleep(Duration::from_secs(2));
+            Box::<MemoryStore>::default()
+        };
+        let thread = VaultThread::new(Box::new(open), Duration::from_millis(50));
+        let profile = ProfileId::from_bytes([1; 8]);
+        Vault { profile, keeper: Arc::new(Keeper::Thread(thread, LockProbe::new(ask))) }
+    }
+
+    /// attack-B4: only what waits for a person is said to be locked.
+    #[tokio::test]
+    async fn a_keychain_that_is_slow_is_not_called_locked() {
+        let id = EntryId::new(EntryKind::Grant, "a").unwrap();
+        for (ask, told) in [
+            ((|| Some(true)) as fn() -> Option<bool>, VaultError::Locked),
+            (|| Some(false), VaultError::TimedOut),
+            (|| None, VaultError::TimedOut),
+        ] {
+            assert_eq!(stuck(ask).get(&id).await.err(), Some(told));
+        }
     }
 }

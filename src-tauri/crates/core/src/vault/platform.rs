@@ -1,6 +1,6 @@
 //! Where the three keychains differ.
 
-pub(super) use here::{CAN_REOPEN, everything, lasts, modifiers, name_of, open};
+pub(super) use here::{CAN_REOPEN, everything, is_locked, lasts, modifiers, name_of, open};
 
 /// What all of Keyfob's entries are filed under.
 pub(super) const SERVICE: &str = "dev.keyfob";
@@ -11,6 +11,8 @@ mod here {
     use std::{collections::HashMap, sync::Arc};
 
     use keyring_core::{CredentialStore, Entry, Error, Result};
+    use secret_service::EncryptionType;
+    use secret_service::blocking::SecretService;
     use zbus_secret_service_keyring_store::{Store, cred::Wrapper};
 
     use super::{
@@ -28,6 +30,13 @@ mod here {
     pub(in super::super) fn open() -> Result<Arc<CredentialStore>> {
         let store: Arc<CredentialStore> = Store::new()?;
         Ok(store)
+    }
+
+    /// Whether the default keychain is locked, asked over a connection of its own, which a prompt
+    /// that is open elsewhere does not hold up.
+    pub(in super::super) fn is_locked() -> Option<bool> {
+        let service = SecretService::connect(EncryptionType::Plain).ok()?;
+        service.get_default_collection().ok()?.is_locked().ok()
     }
 
     /// `target` would name a collection here: never set it.
@@ -83,6 +92,11 @@ mod here {
         keyring_core::get_default_store().ok_or(Error::NoDefaultStore)
     }
 
+    /// Only a call that may open a prompt would tell.
+    pub(in super::super) fn is_locked() -> Option<bool> {
+        None
+    }
+
     /// The store knows none that we need.
     pub(in super::super) fn modifiers(_: &str, _: &str) -> Vec<(&'static str, String)> {
         Vec::new()
@@ -122,6 +136,11 @@ mod here {
     /// `keyring` has opened it, which cannot fail here.
     pub(in super::super) fn open() -> Result<Arc<CredentialStore>> {
         keyring_core::get_default_store().ok_or(Error::NoDefaultStore)
+    }
+
+    /// It is open for as long as its person is logged in.
+    pub(in super::super) fn is_locked() -> Option<bool> {
+        Some(false)
     }
 
     /// The target is the entry's key here. The default, `<user>.<service>`, is the same for

@@ -22,8 +22,12 @@ pub(super) const LARGEST_ENTRY: usize = 2048;
 /// What a part's text may take once it is JSON, in bytes. The rest is for the envelope.
 const PART_ROOM: usize = LARGEST_ENTRY - 160;
 
-/// A text of more parts is refused: it is no grant, and would take the keychain minutes.
-pub(super) const MOST_PARTS: usize = 256;
+/// No text is longer, in bytes as JSON: a longer one is no grant, and would keep the keychain from
+/// everyone else.
+pub(super) const LONGEST_TEXT: usize = 96 * 1024;
+
+/// A text of more parts is damaged. (Earlier versions wrote up to this many.)
+const MOST_PARTS: usize = 256;
 
 /// The only version so far of what is stored.
 const VERSION: u32 = 1;
@@ -91,16 +95,17 @@ struct Read {
     text: Option<String>,
 }
 
-/// What is to be stored for a text; `None` when it would take more than [`MOST_PARTS`].
+/// What is to be stored for a text; `None` when it is longer than [`LONGEST_TEXT`].
 pub(super) fn encode(profile: &ProfileId, generation: u64, text: &Secret) -> Option<Encoded> {
     let head = envelope(profile, generation, |entry| entry.text = Some(text.expose()));
     if head.expose().len() <= LARGEST_ENTRY {
         return Some(Encoded { head, parts: Vec::new() });
     }
-    let chunks = chunks(text.expose());
-    if chunks.len() > MOST_PARTS {
+    // Each part but the last is as full as it can be, but for a character's worth.
+    if head.expose().len() > LONGEST_TEXT {
         return None;
     }
+    let chunks = chunks(text.expose());
     let part = |(index, chunk): (usize, &&str)| {
         envelope(profile, generation, |entry| {
             entry.part = Some(index);
@@ -361,9 +366,26 @@ mod tests {
         }
     }
 
+    /// attack-B4.
     #[test]
     fn a_text_without_end_is_refused() {
-        assert!(encode(&profile(), 1, &Secret::new("x".repeat(400_000))).is_some());
-        assert!(encode(&profile(), 1, &Secret::new("x".repeat(500_000))).is_none());
+        let of = |length: usize| encode(&profile(), 1, &Secret::new("x".repeat(length)));
+        assert_eq!(of(LONGEST_TEXT - 160).map(|encoded| encoded.parts.len()), Some(52));
+        assert!(of(LONGEST_TEXT).is_none());
+        assert!(encode(&profile(), 1, &Secret::new("\0".repeat(LONGEST_TEXT / 6))).is_none());
+    }
+
+    /// What earlier versions have written stays readable.
+    #[test]
+    fn an_entry_of_more_parts_than_are_written_now_is_read() {
+        let head = |parts| {
+            let raw = format!(
+                r#"{{"v":1,"profile":"{}","gen":1,"parts":{parts},"sha256":""}}"#,
+                profile().as_str()
+            );
+            read_head(&profile(), &Secret::new(raw)).map(|head| head.parts())
+        };
+        assert_eq!(head(256), Ok(256));
+        assert_eq!(head(257), Err(Damage::Form));
     }
 }

@@ -1,4 +1,5 @@
-//! What is shown of a server: to the CLI, the tray and the window. No field can hold a secret.
+//! What is shown of a server: to the CLI, the tray and the window. No field can hold a secret, and
+//! none for what a server says can hold text that was not cleaned.
 
 pub mod page;
 mod report;
@@ -6,6 +7,7 @@ mod report;
 pub use self::report::report;
 use keyfob_auth::grant::Grant;
 use keyfob_auth::registration::{Reason, Registration, RegistrationKind};
+use keyfob_auth::text::Shown;
 use keyfob_auth::trace::{Step, TraceStep};
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +47,9 @@ pub struct ServerView {
     /// The local address, without a key.
     pub address: String,
     /// Who is signed in, where that is known.
-    pub account: Option<String>,
+    pub account: Option<Shown>,
     /// The granted scopes.
-    pub scopes: Vec<String>,
+    pub scopes: Vec<Shown>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
     /// When the access token ends, RFC 3339 in UTC.
@@ -77,9 +79,11 @@ pub struct RegistrationView {
     #[cfg_attr(test, ts(type = "\"pre-registered\" | \"cimd\" | \"dcr\""))]
     pub kind: RegistrationKind,
     /// The client id.
-    pub client_id: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub client_id: Shown,
     /// The issuer.
-    pub issuer: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub issuer: Shown,
     /// The redirect URI.
     pub redirect_uri: String,
     /// When it was made, RFC 3339 in UTC.
@@ -93,8 +97,8 @@ impl From<&Registration> for RegistrationView {
     fn from(from: &Registration) -> Self {
         Self {
             kind: from.kind,
-            client_id: from.client_id.clone(),
-            issuer: from.issuer.clone(),
+            client_id: Shown::identifier(&from.client_id),
+            issuer: Shown::identifier(&from.issuer),
             redirect_uri: from.redirect_uri.clone(),
             registered_at: clock::rfc3339(from.registered_at),
             reason: from.reason.clone(),
@@ -112,16 +116,20 @@ pub struct TraceView {
     #[cfg_attr(test, ts(type = "string"))]
     pub step: Step,
     /// Whom it concerned.
-    pub target: Option<String>,
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub target: Option<Shown>,
     /// What came back.
-    pub result: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub result: Shown,
     /// How long it took, in milliseconds.
     #[cfg_attr(test, ts(type = "number | null"))]
     pub ms: Option<u64>,
     /// What was decided.
-    pub decision: Option<String>,
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub decision: Option<Shown>,
     /// Why.
-    pub reason: Option<String>,
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub reason: Option<Shown>,
 }
 
 impl From<&TraceStep> for TraceView {
@@ -171,12 +179,17 @@ impl Seen<'_> {
             text,
             address: self.address,
             account: grant.and_then(|g| g.account.clone()),
-            scopes: grant.map(|g| g.scopes.clone()).unwrap_or_default(),
+            scopes: shown(grant.map(|g| g.scopes.as_slice()).unwrap_or_default()),
             tools: self.tools,
             expires_at: grant.and_then(|g| g.expires_at).map(clock::rfc3339),
             registration: grant.map(|g| RegistrationView::from(&g.registration)),
         }
     }
+}
+
+/// Scopes or URLs, as they are shown.
+pub(crate) fn shown(identifiers: &[String]) -> Vec<Shown> {
+    identifiers.iter().map(|text| Shown::identifier(text)).collect()
 }
 
 fn status(
@@ -212,6 +225,12 @@ fn status(
         State::VaultBlocked(_) if failure == Some(Code::VaultAbsent) => {
             (Level::Amber, "no-keychain")
         }
+        State::VaultBlocked(_) if failure == Some(Code::VaultSlow) => {
+            (Level::Amber, "keychain-slow")
+        }
+        State::VaultBlocked(_) if failure == Some(Code::VaultFailed) => {
+            (Level::Amber, "keychain-failed")
+        }
         State::VaultBlocked(_) => (Level::Amber, "keychain-locked"),
     };
     (level, locale::text("states", key))
@@ -225,6 +244,11 @@ pub enum Progress {
     Trace {
         /// The line.
         line: TraceView,
+    },
+    /// Something to be known before anything is allowed.
+    Notice {
+        /// The sentence.
+        text: String,
     },
     /// The browser is being sent somewhere; the link is the real one, to be copied.
     Link {
@@ -246,4 +270,10 @@ pub struct ClientView {
     pub server: String,
     /// Since when, RFC 3339 in UTC.
     pub made_at: String,
+    /// When it was used last.
+    pub last_used_at: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<String>,
+    /// Whether another program may have been sent it, which had our port.
+    pub may_be_known: bool,
 }

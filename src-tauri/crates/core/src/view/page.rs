@@ -4,10 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use keyfob_auth::registration::RegistrationKind;
+use keyfob_auth::text::Shown;
 
 use super::{Level, RegistrationView, TraceView};
 use crate::locale;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::server::Kind;
 
 /// Everything that the list shows.
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub has_document: bool,
     /// Whether sign-ins are gone when Keyfob ends.
     pub keeps_in_memory: bool,
+    /// Clients whose keys another program may have been sent, which had our port.
+    pub clients_to_rotate: Vec<String>,
     /// What became of the tray icon.
     pub tray: TrayPresence,
 }
@@ -56,7 +59,8 @@ pub struct Row {
     /// One short text.
     pub text: String,
     /// Who is signed in, where that is known.
-    pub account: Option<String>,
+    #[cfg_attr(test, ts(as = "Option<String>"))]
+    pub account: Option<Shown>,
     /// When it is asked again, RFC 3339 in UTC, while it cannot be reached.
     pub retry_at: Option<String>,
     /// How Keyfob is known there.
@@ -76,13 +80,18 @@ impl Row {
     pub fn new(
         (name, url): (String, String),
         (state, level, text): (Kind, Level, String),
-        account: Option<String>,
+        account: Option<Shown>,
         retry_at: Option<String>,
         badge: Option<Badge>,
         sign_in: Option<Waiting>,
         problem: Option<Problem>,
     ) -> Self {
-        let action = Action::of(state, level);
+        let is_locked = problem.as_ref().is_none_or(|problem| problem.code == Code::VaultLocked);
+        let action = match Action::of(state, level) {
+            // What does not answer, or fails, has no lock to open.
+            Some(Action::Unlock) if !is_locked => Some(Action::Retry),
+            action => action,
+        };
         let needs_attention = matches!(level, Level::Amber | Level::Red);
         Self {
             name,
@@ -135,7 +144,7 @@ impl Action {
 
 impl Badge {
     /// A badge with its reason.
-    pub fn new(kind: BadgeKind, why: String) -> Self {
+    pub fn new(kind: BadgeKind, why: Shown) -> Self {
         let key = match kind {
             BadgeKind::Cimd => "cimd",
             BadgeKind::Dcr => "dcr",
@@ -165,7 +174,8 @@ pub struct Badge {
     /// What it says: `CIMD`, `DCR`, `Own client`, `No sign-in`.
     pub label: String,
     /// Why, in one sentence.
-    pub why: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub why: Shown,
 }
 
 /// The badges.
@@ -214,6 +224,8 @@ pub struct Waiting {
     pub is_opened: bool,
     /// The last step.
     pub step: Option<TraceView>,
+    /// Who will use what is allowed, where that is not the sign-in service's own site.
+    pub notice: Option<String>,
 }
 
 /// One server, with all that is known of it.
@@ -225,9 +237,11 @@ pub struct Details {
     /// The local address, without a key.
     pub address: String,
     /// The granted scopes.
-    pub scopes: Vec<String>,
+    #[cfg_attr(test, ts(as = "Vec<String>"))]
+    pub scopes: Vec<Shown>,
     /// The scopes that are wanted on top.
-    pub wanted: Vec<String>,
+    #[cfg_attr(test, ts(as = "Vec<String>"))]
+    pub wanted: Vec<Shown>,
     /// How many tools it listed last.
     pub tools: Option<u32>,
     /// When the access token was obtained, RFC 3339 in UTC.
@@ -241,11 +255,30 @@ pub struct Details {
     /// The user's own client id, where one is set.
     pub own_client_id: Option<String>,
     /// The sign-in services that the server names, where there is a choice.
-    pub services: Vec<String>,
+    #[cfg_attr(test, ts(as = "Vec<String>"))]
+    pub services: Vec<Shown>,
     /// What is set for it, as it may be changed.
     pub entry: Entry,
+    /// Who may use it through the gateway.
+    pub keys: Vec<KeyView>,
     /// The steps of the last sign-in and what came after.
     pub trace: Vec<TraceView>,
+}
+
+/// A client key, without the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct KeyView {
+    /// The client that it was made for.
+    pub client: String,
+    /// Since when, RFC 3339 in UTC.
+    pub made_at: String,
+    /// When it was used last.
+    pub last_used_at: Option<String>,
+    /// When it ends.
+    pub expires_at: Option<String>,
+    /// Whether that is over.
+    pub has_ended: bool,
 }
 
 /// A server's entry on the list, as far as the window can change it.
@@ -306,13 +339,17 @@ pub struct Found {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct FoundSignIn {
     /// Where.
-    pub issuer: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub issuer: Shown,
     /// The rung that would be taken; absent where a client of one's own is needed.
     pub way: Option<BadgeKind>,
     /// Why this one, in one sentence.
     pub why: String,
     /// What would be asked for.
-    pub scopes: Vec<String>,
+    #[cfg_attr(test, ts(as = "Vec<String>"))]
+    pub scopes: Vec<Shown>,
+    /// Who will use what is allowed, where that is not the sign-in service's own site.
+    pub notice: Option<String>,
 }
 
 /// One tool of a server.
@@ -320,9 +357,11 @@ pub struct FoundSignIn {
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ToolView {
     /// Its name.
-    pub name: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub name: Shown,
     /// What it says of itself, cut short.
-    pub description: String,
+    #[cfg_attr(test, ts(as = "String"))]
+    pub description: Shown,
 }
 
 /// Where the window stands when it opens.
@@ -370,8 +409,8 @@ mod tests {
     use ts_rs::{Config, TS};
 
     use super::{
-        Action, Badge, BadgeKind, Changed, Details, Entry, Found, FoundSignIn, Identity, Place,
-        Row, Snapshot, ToolView, TrayPresence, Waiting,
+        Action, Badge, BadgeKind, Changed, Details, Entry, Found, FoundSignIn, Identity, KeyView,
+        Place, Row, Snapshot, ToolView, TrayPresence, Waiting,
     };
     use crate::problem::{Code, Problem};
     use crate::server::Kind;
@@ -398,6 +437,7 @@ mod tests {
             declared::<Found>(),
             declared::<FoundSignIn>(),
             declared::<Identity>(),
+            declared::<KeyView>(),
             declared::<Kind>(),
             declared::<Level>(),
             declared::<Place>(),

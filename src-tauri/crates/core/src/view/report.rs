@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use keyfob_auth::text::Shown;
+
 use super::page::Details;
 
 /// The report, as text.
@@ -27,7 +29,7 @@ pub fn report(details: &Details) -> String {
         line("redirect address", &registration.redirect_uri);
         line("registered", &registration.registered_at);
     }
-    line("scopes", &details.scopes.join(" "));
+    line("scopes", &join(&details.scopes));
     line("ends", details.expires_at.as_deref().unwrap_or_default());
     text.push_str("steps:\n");
     for step in &details.trace {
@@ -42,6 +44,10 @@ pub fn report(details: &Details) -> String {
         text.push('\n');
     }
     text
+}
+
+fn join(scopes: &[Shown]) -> String {
+    scopes.iter().map(Shown::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn code(problem: &crate::problem::Problem) -> String {

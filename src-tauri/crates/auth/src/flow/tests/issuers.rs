@@ -350,7 +350,7 @@ fn of_too_many_issuers_the_first_five_are_asked() {
 
 #[test]
 fn a_link_of_any_length_is_not_opened() {
-    let page = format!("{AUTHORIZE}?x={}", "y".repeat(20_000));
+    let page = format!("{AUTHORIZE}?x={}", "y".repeat(16_300));
     let world = World::usual().server(|doc| doc["authorization_endpoint"] = json!(page));
     let walk = Walk::start(Plan { accepted_by: vec![ISSUER.into()], ..plan() }, world);
     assert!(matches!(walk.error(), SignInError::UnsafeLink { .. }), "{walk:?}");

@@ -119,7 +119,7 @@ fn a_refusal_counts_only_when_a_registered_client_is_then_accepted() {
             issuer: ISSUER.into(),
             document: DOCUMENT.into(),
             at: NOW,
-            said: format!("HTTP {status}"),
+            said: format!("HTTP {status}").into(),
         };
         assert_eq!(walk.refusals(), [&refusal], "now it is known to be about the document");
         assert_eq!(walk.client_id(), "registered");
@@ -168,7 +168,7 @@ fn a_suspicion_that_cannot_be_confirmed_is_not_remembered() {
 fn without_dcr_a_refusal_asks_for_a_client_and_trouble_is_left_to_the_browser() {
     for status in [400, 401, 422] {
         let walk = Walk::start(plan(), without_dcr().with(AUTHORIZE, page(status)));
-        let refused = Some(format!("HTTP {status}"));
+        let refused = Some(format!("HTTP {status}").into());
         let error = SignInError::NoRegistrationRoute { issuer: ISSUER.into(), refused };
         assert_eq!(walk.error(), &error);
         assert!(walk.refusals().is_empty(), "nothing has shown that it is about the document");
@@ -209,7 +209,7 @@ fn an_error_about_the_client_in_the_redirect_steps_down_at_once() {
 
         let world = without_dcr().with(AUTHORIZE, back(&format!("error={error}&state=x")));
         let walk = Walk::start(plan(), world);
-        let refused = Some(error.to_owned());
+        let refused = Some(error.into());
         let expected = SignInError::NoRegistrationRoute { issuer: ISSUER.into(), refused };
         assert_eq!(walk.error(), &expected);
     }

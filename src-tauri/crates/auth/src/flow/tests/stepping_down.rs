@@ -130,7 +130,7 @@ fn a_refused_document_without_dcr_asks_for_a_client_and_says_what_was_said() {
     let world = World::usual().server(|doc| doc["registration_endpoint"] = Value::Null);
     let mut walk = Walk::start(known(), world);
     walk.refuse("invalid_client");
-    let refused = Some("invalid_client".to_owned());
+    let refused = Some("invalid_client".into());
     let error = SignInError::NoRegistrationRoute { issuer: ISSUER.into(), refused };
     assert_eq!(walk.error(), &error);
     assert_eq!(walk.refusals().len(), 1);

@@ -53,6 +53,7 @@ fn grant(registration: Registration, access: &str) -> Grant {
         expires_at: None,
         dpop_key: None,
         way: Default::default(),
+        reach: None,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::broker::turn::Turn;
 use crate::browser::Browser;
 use crate::fetch::Fetch;
 use crate::gateway::callbacks::{Arrival, Callbacks};
+use crate::typed::Typed;
 use crate::vault::{EntryKind, Vault};
 use crate::view::Progress;
 
@@ -78,13 +79,18 @@ impl AtTheBrowser {
         let callbacks = Arc::new(Callbacks::default());
         let (report, reports) = mpsc::unbounded_channel();
         let (wishing, wishes) = mpsc::unbounded_channel();
+        let plan = plan(&service.origin);
+        let mut typed = Typed::default();
+        typed.add(plan.server.url(), None);
         let task = Task {
+            typed,
+            shared: Default::default(),
             may_visit: true,
             at_provider: None,
             provider_turns: Default::default(),
             server: "id".into(),
             name: "name".into(),
-            plan: plan(&service.origin),
+            plan,
             deadline: Instant::now() + WINDOW,
             browser: Browser::None,
             origin: format!("http://127.0.0.1:{PORT}"),
