@@ -8,7 +8,7 @@ help: ## this list
 test: ## everything that has to pass: page, lint, unit, black-box, keychain, desktop, official suite, interop (installs what is missing)
 	@tests/run/all.sh
 
-lint: ## formatting, clippy, licences, the rules between the crates
+lint: ## formatting, clippy, licences, known faults of dependencies, the rules between the crates
 	@tests/run/install.sh lint
 	@tests/run/lint.sh
 
@@ -32,7 +32,7 @@ pictures: ## screenshots of every state into docs/images, from the real app in a
 	@tests/run/install.sh pictures
 	@tests/run/pictures.sh
 
-soak: ## each fuzz target for ten minutes
+soak: ## sign-ins at hostile servers, then each fuzz target for ten minutes
 	@tests/run/install.sh soak
 	@tests/run/soak.sh
 

@@ -17,6 +17,7 @@ pub mod door;
 pub mod flood;
 pub mod flow;
 pub mod host;
+pub mod hostile;
 pub mod journal;
 pub mod keychain;
 pub mod machine;
