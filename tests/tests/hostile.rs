@@ -31,9 +31,15 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// minute for each of two tokens and for the registration.
 const REMOVAL: Duration = Duration::from_secs(3 * 30 + 5);
 
-/// How much larger than ever in the first half of a run the broker may be at its end, in KiB. The
-/// first half has met answers of every kind and size, of which the allocator keeps the room.
-const GROWTH: u64 = 24 * 1024;
+/// The allocator gives back at once what is freed, so that what is left is what the broker keeps.
+const GIVING_BACK: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "65536"),
+    ("MALLOC_TRIM_THRESHOLD_", "65536"),
+];
+
+/// How much larger than ever in the first half of a run the broker may be at its end, in KiB.
+const GROWTH: u64 = 16 * 1024;
 
 /// What a run has come to.
 #[derive(Default)]
@@ -50,7 +56,11 @@ async fn run(seed: u64, count: usize) -> Figures {
     eprintln!(
         "{count} hostile sign-ins; again with KEYFOB_HOSTILE_SEED={seed} KEYFOB_HOSTILE_COUNT={count}"
     );
-    let scene = Scene::start().await;
+    let mut scene = Scene::with(|s| s.serve = false).await;
+    for (name, value) in GIVING_BACK {
+        scene.keyfob.set_env(name, value);
+    }
+    scene.keyfob.serve().await;
     let pid = scene.keyfob.broker().pid().unwrap();
     honest(&scene, "before").await;
     let mut figures = Figures::default();
