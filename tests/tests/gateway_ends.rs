@@ -78,6 +78,20 @@ async fn a_revoked_key_ends_its_streams_its_requests_and_its_connections() {
 }
 
 #[tokio::test]
+async fn a_key_with_an_end_ends_its_streams_its_requests_and_its_connections() {
+    let (scene, holding) = with_holding().await;
+    let adding = ["clients", "add", "--json", "--expires", "6s", "brief", "h"];
+    let made = scene.keyfob.run(&adding).await.ok().json();
+    let key = made["key"].as_str().expect("a key").to_owned();
+    let ending = four(&scene, &key).await;
+    holding.holds(3).await;
+    for (at, mut raw) in ending.into_iter().enumerate() {
+        assert!(raw.ends_within(Duration::from_secs(6) + AT_ONCE).await, "{at} goes on");
+    }
+    holding.holds(0).await;
+}
+
+#[tokio::test]
 async fn a_key_ends_with_its_session_and_what_was_under_way_with_it() {
     let (scene, holding) = with_holding().await;
     // The request is left behind by the command that the session was for.

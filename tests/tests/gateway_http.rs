@@ -236,7 +236,8 @@ async fn an_answer_that_can_be_read_in_two_ways_is_trouble_of_ours() {
 /// The head of a stream waits for no event, and that of another answer not for long.
 #[tokio::test]
 async fn a_head_comes_down_though_nothing_follows() {
-    for (kind, most) in [("text/event-stream", 800), ("application/json", 5000)] {
+    let mut took = Vec::new();
+    for kind in ["text/event-stream", "application/json"] {
         let (scene, _open, _door, client) = with_door().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
@@ -246,7 +247,7 @@ async fn a_head_comes_down_though_nothing_follows() {
         let answering = tokio::spawn(async move {
             let mut held = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
-                stream.read(&mut [0; 4096]).await.ok();
+                let _ = stream.read(&mut [0; 4096]).await;
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
                 );
@@ -259,7 +260,9 @@ async fn a_head_comes_down_though_nothing_follows() {
         let began = Instant::now();
         let answer = raw.ask(head("/slow", &own, &key, "") + BODY).await;
         assert_eq!(status(&answer), 200, "{answer}");
-        assert!(began.elapsed() < Duration::from_millis(most), "{kind}: {:?}", began.elapsed());
+        took.push(began.elapsed());
         answering.abort();
     }
+    let (of_events, other) = (took[0], took[1]);
+    assert!(of_events < other, "the head of a stream waited: {of_events:?}, {other:?}");
 }

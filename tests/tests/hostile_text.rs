@@ -1,6 +1,5 @@
 //! What a server or its sign-in service says is text: it acts on no terminal, forges no line and
 //! has a bound, and one odd word in it ends nothing.
-#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::time::Duration;
 

@@ -199,12 +199,14 @@ impl Controller {
             _ => None,
         });
         let saves = self.slots.values().filter_map(|slot| slot.vault_again_at);
-        retries.chain(saves).chain(self.next_secret()).min()
+        let key_end = self.gateway.seats.next_end();
+        retries.chain(saves).chain(self.next_secret()).chain(key_end).min()
     }
 
-    /// Asks servers again that could not be reached.
+    /// Does what is due: asks servers again that could not be reached, ends keys.
     fn retry(&mut self) {
         let now = clock::now();
+        self.gateway.end_expired_keys(now);
         let due: Vec<String> = self
             .slots
             .iter_mut()

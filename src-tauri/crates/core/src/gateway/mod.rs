@@ -20,6 +20,7 @@ use std::time::Duration;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
+use keyfob_auth::Timestamp;
 use keyfob_auth::server_url::is_loopback;
 use url::Url;
 
@@ -82,6 +83,12 @@ impl Gateway {
     /// Lets the keys no longer in for which `is_gone` holds, and ends what goes on with them.
     pub fn revoke(&self, is_gone: impl Fn(&KeyDigest) -> bool) {
         self.seats.revoke(is_gone);
+        self.connections.end_revoked();
+    }
+
+    /// Ends the keys whose time is over, and what goes on with them.
+    pub fn end_expired_keys(&self, now: Timestamp) {
+        self.seats.end_expired(now);
         self.connections.end_revoked();
     }
 

@@ -296,6 +296,21 @@ impl Seats {
         }
     }
 
+    /// When the next key ends.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let lasting = keys.values().flatten().filter(|key| !key.revocation.is_revoked());
+        lasting.filter_map(|key| key.digest.expires_at).min()
+    }
+
+    /// Ends the keys whose time is over. They stay known, so that a client is told what became of
+    /// its key.
+    pub fn end_expired(&self, now: Timestamp) {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let ended = keys.values().flatten().filter(|key| key.digest.has_ended(now));
+        ended.for_each(|key| key.revocation.revoke());
+    }
+
     /// When a key was used last.
     pub fn last_use(&self, digest: &KeyDigest) -> Option<Timestamp> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
@@ -390,6 +405,13 @@ mod tests {
         let refused = seats.caller("s", ended.expose()).expect_err("it has ended");
         assert_eq!(refused, KeyRefused::Ended { client: "zed".into(), at });
         assert_eq!(seats.last_use(&digest), None, "a refusal is no use");
+        assert_eq!(seats.next_end(), Some(at), "it has ended and nobody has been told");
+        seats.end_expired(now);
+        assert_eq!(seats.next_end(), Some(end));
+        let (_, key) = seats.caller("s", good.expose()).expect("it is good");
+        assert!(!key.is_revoked());
+        seats.end_expired(end);
+        assert!(key.is_revoked() && seats.next_end().is_none());
         assert_eq!(seats.caller("s", "kf_wrong"), Err(KeyRefused::Unknown));
         assert_eq!(seats.caller("other", good.expose()), Err(KeyRefused::Unknown));
     }
