@@ -36,6 +36,7 @@ async fn scene(network: &mut Network, named: &[(&str, Value)]) -> Scene {
         s.serve = false;
         s.document = false;
         s.authority_origin = Some(AUTHORITY.to_owned());
+        s.authority.registration_management = true;
         s.authority.rfc8414_fields.clone_from(&fields);
         s.authority.oidc_fields = fields;
     })

@@ -34,7 +34,7 @@ async fn a_list_without_an_end_is_given_up_and_told() {
         (Endless::ValuePages, "one answer has more than 200000 values"),
         (Endless::Pages, "one answer has more than 8 MiB"),
         (Endless::SmallPages, "one list has more than 100 pages"),
-        (Endless::Notifications, "one answer has more than 8 MiB"),
+        (Endless::Notifications, "one answer has more than 200000 values"),
     ] {
         let (scene, _flood) = scene(endless).await;
         let began = Instant::now();

@@ -32,7 +32,7 @@ use crate::vault::{EntryId, EntryKind, Vault};
 use crate::view::{Seen, ServerView};
 
 /// How long the disk may take at the end.
-const LAST_SAVE: Duration = Duration::from_secs(10);
+pub(super) const LAST_SAVE: Duration = Duration::from_secs(10);
 
 /// What the broker works with.
 pub struct Controller {

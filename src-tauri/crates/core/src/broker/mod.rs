@@ -457,6 +457,9 @@ async fn listen(
         Err(_) => {
             if remembered.facts.lose_port() {
                 remembered.save();
+                // This process ends now, and the next one has to know it.
+                let saved = remembered.saved();
+                let _ = tokio::time::timeout(controller::LAST_SAVE, saved.wait()).await;
             }
             let file = config.file().display();
             Err(Problem::new(Code::PortTaken).with("port", port).with("file", file))
