@@ -98,9 +98,12 @@ async fn answers_of_others_keep_the_grant() {
 #[tokio::test]
 async fn connections_that_fail_keep_the_grant() {
     let (scene, machine) = Scene::on_machine(|_| ()).await;
-    let door = Door::to(scene.authority.origin(), None).await;
+    let tls = Some(scene.documents.tls());
+    let door = Door::to(scene.authority.origin(), tls).await;
     let port = door.port();
-    let scene = signed_in_through(scene, &format!("http://localhost:{port}/oauth/token")).await;
+    // A name that has to be looked up: `localhost` is known.
+    let endpoint = format!("https://as.example:{port}/oauth/token");
+    let scene = signed_in_through(scene, &endpoint).await;
 
     door.set(Way::Reset);
     cannot_renew(&scene, "a reset").await;
@@ -132,7 +135,7 @@ async fn connections_that_fail_keep_the_grant() {
 
     drop(door);
     cannot_renew(&scene, "a refused connection").await;
-    let _door = Door::at(port, scene.authority.origin(), None).await;
+    let _door = Door::at(port, scene.authority.origin(), Some(scene.documents.tls())).await;
     comes_back(&scene, "a refused connection").await;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,5 +37,9 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         return EAI_AGAIN;
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    // Names that the test's certificates are good for lead to this machine.
+    size_t length = node ? strlen(node) : 0;
+    if (length > 8 && strcmp(node + length - 8, ".example") == 0)
+        node = "localhost";
     return real(node, service, hints, found);
 }
