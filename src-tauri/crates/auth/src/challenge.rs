@@ -11,7 +11,7 @@ const MOST_KEPT: usize = 4096;
 const LONGEST_HEADER: usize = 16 * 1024;
 const MOST_CHALLENGES: usize = 20;
 
-/// What a 401 or 403 says about how to get in; of more than 4 kB what does not fit is left out.
+/// The parameters of a challenge that a sign-in uses. Parameters beyond 4 kB are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Challenge {
     /// Where the protected resource metadata is (RFC 9728 section 5.1).

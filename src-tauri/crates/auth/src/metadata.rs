@@ -12,7 +12,7 @@ use crate::wire::Response;
 /// How many entries of a list are looked at. What Keyfob looks for by name is found behind them too.
 pub const MOST_ENTRIES: usize = 20;
 
-/// What of a document was not looked at or not used.
+/// The parts of a document that were not read or not used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// Lists with more than [`MOST_ENTRIES`] entries, and how many they have.
@@ -49,7 +49,7 @@ pub struct ProtectedResource {
     pub scopes_supported: Option<Vec<String>>,
     /// Whether it takes only tokens that are bound to a key (RFC 9728 section 2, RFC 9449).
     pub dpop_bound_access_tokens_required: bool,
-    /// What of the document was not looked at.
+    /// The parts of the document that were not read or not used.
     pub left_out: LeftOut,
 }
 
@@ -144,7 +144,7 @@ pub struct AuthorizationServer {
     pub authorization_response_iss_parameter_supported: bool,
     /// Whether there was a document at all; without one PKCE support cannot be verified.
     pub is_guessed: bool,
-    /// What of the document was not looked at.
+    /// The parts of the document that were not read or not used.
     pub left_out: LeftOut,
 }
 

@@ -72,7 +72,7 @@ impl Asked {
     }
 }
 
-/// What is said of scopes that are none.
+/// Adds to a trace line how many scopes were left out, and why.
 pub(super) fn odd_scopes(line: TraceStep, count: usize) -> TraceStep {
     line.decision(format!("{count} left out"))
         .reason("a scope is printable ASCII without blank, quotation mark and backslash")

@@ -133,7 +133,7 @@ impl TokenRequest {
             expires_at: tokens.expires_at,
             dpop_key: key,
             way: run.plan.extensions.way,
-            // Whoever sends the requests knows it.
+            // The code that sends the requests sets it.
             reach: None,
         };
         (attempt, grant)

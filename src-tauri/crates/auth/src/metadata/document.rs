@@ -31,7 +31,7 @@ const MEMBERS: [&str; 17] = [
     "token_endpoint_auth_methods_supported",
 ];
 
-/// What Keyfob looks for in a list; it is found wherever it stands.
+/// The entries of a list that Keyfob needs. They are found at any position.
 const LOOKED_FOR: [&str; 9] = [
     "ES256",
     "S256",
